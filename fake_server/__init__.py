@@ -1,0 +1,1 @@
+"""The Gemini Live API, faked: usable alone, and knows nothing of the harness."""

@@ -1,0 +1,1 @@
+"""Journal and verdict in, HTML, JUnit, Allure, Markdown out: pure functions."""
