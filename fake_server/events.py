@@ -163,7 +163,8 @@ class FrameSent:
     """1 for the connection's first frame."""
     message: str
     """`setup_complete`, `server_content`, `tool_call`, `tool_call_cancellation`, `go_away`,
-    `session_resumption_update`, `unknown`, `malformed`; the first that applies, in this order."""
+    `session_resumption_update`, `voice_activity`, `usage_metadata`, `empty` (`{}`), `unknown`, `malformed`; the first
+    that applies, in this order."""
     parts: tuple[str, ...]
     """Members: `audio`, `text`, `output_transcription`, `input_transcription`, `generation_complete`,
     `turn_complete`, `interrupted`, `usage_metadata`, `resumable`, …"""

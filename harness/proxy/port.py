@@ -88,7 +88,8 @@ class ClientClosed:
 
     link: str
     upstream_port: int | None
-    """Local port of the proxy's own socket towards the server for that link: equals the peer port that the server sees. None when unknown."""
+    """Local port of the proxy's own socket towards the server for that link: equals the peer port that the server
+    sees. None when unknown."""
 
 
 ProxyObserver = Callable[[Dialled | ClientClosed], None]
@@ -145,7 +146,7 @@ class FaultProxy(Protocol):
     async def open_link(
         self, name: str, upstream_port: int, observer: ProxyObserver | None = None, *, label: str = ""
     ) -> Link:
-        """A new link from a free port on 127.0.0.1 to `upstream_port` there. `label` makes the name unique among runs."""
+        """A new link from a free port on 127.0.0.1 to `upstream_port` there. `label`: the name is unique among runs."""
         ...
 
     async def close(self) -> None:

@@ -1,0 +1,55 @@
+"""`python -m fake_server`: the fake Live API on its own."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import signal
+import sys
+import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from fake_server.behaviour import DEFAULT_MODEL, Behaviour
+from fake_server.serving import Address, make_trust, serve
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve until interrupted; 0 then, 3 when the addresses cannot be had."""
+    parser = argparse.ArgumentParser(prog="fake_server", description="A fake Gemini Live API server.")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen at (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=0, help="plain port (default: any free one)")
+    parser.add_argument("--tls-port", type=int, default=0, help="TLS port (default: any free one)")
+    parser.add_argument("--model", default=DEFAULT_MODEL, help="model id to serve (default: %(default)s)")
+    parser.add_argument("--dialect", choices=("google", "article"), default="google", help="of the token calls")
+    parser.add_argument("--seed", type=int, default=0, help="what keys and tokens are drawn from (default: 0)")
+    given = parser.parse_args(arguments)
+    behaviour = Behaviour(model=given.model, dialect=given.dialect)
+    address = Address(given.host, given.port, given.tls_port)
+    with tempfile.TemporaryDirectory(prefix="fake-live-api-") as folder:
+        try:
+            asyncio.run(_run(behaviour, address, Path(folder), given.seed))
+        except OSError as error:
+            print(
+                f"cannot listen at {given.host}: {error.strerror or error}; choose another port, or 0", file=sys.stderr
+            )
+            return 3
+    return 0
+
+
+async def _run(behaviour: Behaviour, address: Address, folder: Path, seed: int) -> None:
+    trust = make_trust(folder, address.host)
+    task = asyncio.ensure_future(serve(behaviour, address, trust, _say, seed))
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,267 @@
+"""The talk on one live connection: what the client sends becomes turns, turns become answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, TypeAlias
+
+import orjson
+
+from fake_server import wire
+from fake_server.effects import Effect, Send, Tell
+from fake_server.events import SpeechRange, TurnEnded, TurnHeard
+from fake_server.hearing import SAMPLE_RATE_HZ, Ear, SpokenTurn
+from fake_server.history import Memory, ToolCall, UserTurn
+from fake_server.profiles import SERVICES
+from fake_server.refusals import Refusal, find_refusal
+from fake_server.service import Admission, Caller, Service
+from fake_server.talking import Speaker, Voice
+from fake_server.tools import Function, declared_functions, make_arguments
+from fake_server.wire import ClientFrame
+
+HeardAudio: TypeAlias = tuple[tuple[SpeechRange, ...], bytes]
+"""One chunk of streamed audio: what was recognised in it, and its PCM."""
+
+_INVALID_ARGUMENT = find_refusal("invalid_argument")
+_EXPLICIT_ACTIVITY = find_refusal("explicit_activity")
+_RESOURCE_EXHAUSTED = find_refusal("resource_exhausted")
+
+
+class Conversation:
+    """Turn-taking. What is to be done is appended to `out`, in order; whoever calls empties it.
+
+    A method that returns a `Refusal` has found a reason to close the connection with it.
+    """
+
+    def __init__(self, caller: Caller, admission: Admission, service: Service) -> None:
+        setup = admission.setup
+        script = service.behaviour.script
+        self.out: list[Effect] = []
+        self._connection = caller.connection
+        self._service = service
+        self._session = admission.session
+        self._profile = admission.profile
+        self.memory = Memory(Ear(service.behaviour.utterances, script.quiet_ends_turn_s), admission.past)
+        config = setup.get("generationConfig") or {}
+        modalities = config.get("responseModalities") or [SERVICES[caller.service].default_modality]
+        modality: Literal["AUDIO", "TEXT"] = "TEXT" if modalities[0] == "TEXT" else "AUDIO"
+        voice = Voice(modality, "outputAudioTranscription" in setup, admission.profile, caller.service)
+        self.speaker = Speaker(caller.connection, voice, script, service.model)
+        self.functions: tuple[Function, ...] = declared_functions(setup, admission.profile)
+        realtime = setup.get("realtimeInputConfig") or {}
+        self._auto_vad = not (realtime.get("automaticActivityDetection") or {}).get("disabled")
+        self._speech_interrupts = realtime.get("activityHandling") != "NO_INTERRUPTION" and script.speech_interrupts
+        self._initial_history = bool((setup.get("historyConfig") or {}).get("initialHistoryInClientContent"))
+        self._transcribe_input = "inputAudioTranscription" in setup
+        self._input_ahead_s = service.behaviour.limits.input_ahead_s
+        self._ahead_s = 0.0
+        self._ahead_at_s = 0.0
+        self._draft: list[str] = []
+        self._queued: list[UserTurn] = []
+        self._calls_made = 0
+        self._learn(setup.get("systemInstruction"))
+
+    @property
+    def busy(self) -> bool:
+        """The model is at a turn, or a function call is pending: not a moment to be resumed from."""
+        return self.speaker.busy or bool(self.memory.tool_calls)
+
+    def start(self, now_s: float) -> None:
+        """SetupComplete went out: what a break cut short is said again (protocol, section 6.3)."""
+        if self.memory.unanswered is not None:
+            self._begin(self.memory.unanswered, now_s)
+
+    def objection(self, frame: ClientFrame) -> Refusal | None:
+        """What this setup forbids."""
+        if (
+            self._auto_vad
+            and frame.message == "realtime_input"
+            and ("activity_start" in frame.parts or "activity_end" in frame.parts)
+        ):
+            return _EXPLICIT_ACTIVITY
+        return None
+
+    def take(self, frame: ClientFrame, heard: list[HeardAudio], now_s: float) -> Refusal | None:
+        """A frame of a live session."""
+        if frame.message == "client_content":
+            return self._client_content(frame.body, now_s)
+        if frame.message == "realtime_input":
+            return self._realtime_input(frame, heard, now_s)
+        if frame.message == "tool_response":
+            self._tool_response(frame.body, now_s)
+        elif frame.message == "context_update":
+            self._learn(frame.body.get("systemInstruction"))
+        return None
+
+    def fire(self, at_s: float) -> None:
+        """Send what the model has to send by `at_s`."""
+        turn = self.speaker.turn
+        if self.speaker.fire(at_s, self.memory, self.out) and turn is not None:
+            self._session.answered_turn = turn.number
+        if self._queued and not self.speaker.busy:
+            self._begin(self._queued.pop(0), at_s)
+
+    def interrupt(self) -> bool:
+        """Interrupt the model's turn; False: there is none."""
+        turn = self.speaker.turn
+        if not self.speaker.interrupt(self.memory, self.out):
+            return False
+        self.memory.unanswered = None
+        if turn is not None:
+            self._session.answered_turn = turn.number
+        return True
+
+    def call(self, function: Function) -> None:
+        """Have the model call a function."""
+        self._calls_made += 1
+        call = ToolCall(f"function-call-{self._connection}-{self._calls_made}", function.name)
+        self.memory.tool_calls = (*self.memory.tool_calls, call)
+        message = wire.tool_call([(call.id, call.name, make_arguments(function.schema))])
+        self.speaker.call(message, function.blocking, self.memory, self.out)
+
+    def cancel_calls(self) -> bool:
+        """Cancel all pending calls; False: there are none."""
+        if not self.memory.tool_calls:
+            return False
+        self.out.append(Send(wire.tool_call_cancellation([call.id for call in self.memory.tool_calls])))
+        self.memory.tool_calls = ()
+        return True
+
+    def cut(self) -> list[Effect]:
+        """The connection is gone: what there is to tell of the turn in hand, and of those that waited."""
+        waiting = [TurnEnded(self._connection, turn.number, "cut") for turn in self._queued]
+        self._queued.clear()
+        return [Tell(event) for event in (*self.speaker.cut(), *waiting)]
+
+    def _learn(self, instruction: object) -> None:
+        text = _text_of(instruction)
+        if text:
+            self.memory.add(text, self._service.model.understand(text).taught)
+
+    def _client_content(self, body: Mapping[str, Any], now_s: float) -> Refusal | None:
+        if self._profile.client_content == "history" and not self._initial_history:
+            return _INVALID_ARGUMENT
+        self.interrupt()
+        model = self._service.model
+        taught: dict[str, str] = {}
+        for content in body.get("turns") or ():
+            text = _text_of(content)
+            understood = model.understand(text)
+            taught.update(understood.taught)
+            self.memory.add(text, understood.taught)
+            if content.get("role") == "model":
+                self._draft.clear()
+            elif text:
+                self._draft.append(text)
+        if body.get("turnComplete"):
+            text = " ".join(self._draft)
+            self._draft.clear()
+            if self._initial_history:
+                self._initial_history = False
+            else:
+                self._heard("text", text, tuple(taught), model.understand(text).asked, (), now_s)
+        return None
+
+    def _realtime_input(self, frame: ClientFrame, heard: list[HeardAudio], now_s: float) -> Refusal | None:
+        ear = self.memory.ear
+        if "activity_start" in frame.parts:
+            self._interrupt_by_activity()
+            ear.start()
+        for ranges, pcm in heard:
+            if not self._has_room(len(pcm) // 2, now_s):
+                return _RESOURCE_EXHAUSTED
+            hear = ear.hear_ranges(ranges, self._auto_vad) if ranges else ear.hear_unrecognised(pcm, self._auto_vad)
+            for sound in hear:
+                if isinstance(sound, SpokenTurn):
+                    self._spoken(sound, now_s)
+                elif self._auto_vad:
+                    self._activity("ACTIVITY_START")
+                    self._interrupt_by_activity()
+        if "activity_end" in frame.parts or (self._auto_vad and "audio_stream_end" in frame.parts and ear.active):
+            self._spoken(ear.take(), now_s)
+        text = frame.body.get("text")
+        if text:
+            self._interrupt_by_activity()
+            understood = self._service.model.understand(text)
+            self.memory.add(text, understood.taught)
+            self._heard("text", text, tuple(understood.taught), understood.asked, (), now_s)
+        return None
+
+    def _has_room(self, samples: int, now_s: float) -> bool:
+        """Whether so much more audio is not too far ahead of real time (protocol, section 8.1)."""
+        self.memory.audio_samples += samples
+        self._ahead_s = max(0.0, self._ahead_s - (now_s - self._ahead_at_s)) + samples / SAMPLE_RATE_HZ
+        self._ahead_at_s = now_s
+        return self._ahead_s <= self._input_ahead_s
+
+    def _spoken(self, spoken: SpokenTurn, now_s: float) -> None:
+        self._activity("ACTIVITY_END")
+        if self._transcribe_input and spoken.text:
+            self.out.append(Send(wire.server_content(input_transcription=spoken.text)))
+        understood = self._service.model.understand(spoken.text)
+        self.memory.add(spoken.text, understood.taught)
+        self._interrupt_by_activity()
+        self._heard("speech", spoken.text, tuple(understood.taught), understood.asked, spoken.utterances, now_s)
+
+    def _activity(self, kind: Literal["ACTIVITY_START", "ACTIVITY_END"]) -> None:
+        if self._profile.voice_activity:
+            self.out.append(Send(wire.voice_activity(kind, self.memory.audio_samples / SAMPLE_RATE_HZ)))
+
+    def _tool_response(self, body: Mapping[str, Any], now_s: float) -> None:
+        texts: list[str] = []
+        taught: dict[str, str] = {}
+        for response in body.get("functionResponses") or ():
+            call = next((call for call in self.memory.tool_calls if call.id == response.get("id")), None)
+            if call is None:
+                continue  # late, or not ours: the service takes it in silence (protocol, section 8.3)
+            if not response.get("willContinue"):
+                self.memory.tool_calls = tuple(other for other in self.memory.tool_calls if other is not call)
+            text = orjson.dumps(response.get("response"), default=str).decode()
+            learnt = self._service.model.understand(text).taught
+            self.memory.add(text, learnt)
+            if response.get("scheduling") == "SILENT":
+                continue
+            if response.get("scheduling") == "INTERRUPT":
+                self.interrupt()
+            texts.append(text)
+            taught.update(learnt)
+        if texts and not (self.speaker.waiting and self.memory.tool_calls):
+            asked = self.speaker.turn.asked if self.speaker.waiting and self.speaker.turn is not None else ()
+            self._heard("tool_response", " ".join(texts), tuple(taught), asked, (), now_s)
+
+    def _heard(
+        self,
+        how: str,
+        text: str,
+        taught: tuple[str, ...],
+        asked: tuple[str, ...],
+        utterances: tuple[int, ...],
+        now_s: float,
+    ) -> None:
+        """A whole user turn is in. If the model is (still) at another one, it comes after that."""
+        number = self._service.next_turn()
+        self.out.append(Tell(TurnHeard(self._connection, number, how, text, utterances, taught, asked)))
+        turn = UserTurn(number, taught, asked)
+        if self.speaker.busy and not self.speaker.waiting:
+            self._queued.append(turn)
+        else:
+            self._begin(turn, now_s)
+
+    def _begin(self, turn: UserTurn, now_s: float) -> None:
+        self.out.extend(Tell(event) for event in self.speaker.superseded())
+        self.memory.unanswered = turn
+        self.speaker.begin(turn, now_s)
+        if self.speaker.due_s <= now_s:
+            self.fire(now_s)
+
+    def _interrupt_by_activity(self) -> None:
+        if self._speech_interrupts:
+            self.interrupt()
+
+
+def _text_of(content: object) -> str:
+    """All text of a Content."""
+    if not isinstance(content, Mapping):
+        return ""
+    texts = [part.get("text") for part in content.get("parts") or () if isinstance(part, Mapping)]
+    return " ".join(text for text in texts if isinstance(text, str) and text)

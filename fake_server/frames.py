@@ -1,0 +1,100 @@
+"""From server messages to the bytes of WebSocket frames, and to what is told of them: each rendered once."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import Literal
+
+from fake_server import wire
+from fake_server.behaviour import FrameRules
+from fake_server.effects import Send, SendRaw
+from fake_server.events import FrameSent, Payload
+from fake_server.labels import Labels
+
+_OPCODES = {"text": 0x1, "binary": 0x2, "close": 0x8, "pong": 0xA}
+_MOST_KEPT = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class _Pressed:
+    source: object
+    """Kept, so that its identity stays its own."""
+    data: bytes
+    message: str
+    parts: tuple[str, ...]
+    size_bytes: int
+    payload: Payload
+    invalid: str | None
+
+
+class FramePress:
+    """Makes frames by one server's rules; messages that come again and again are made once."""
+
+    def __init__(self, rules: FrameRules, service: Literal["developer", "vertex"], labels: Labels) -> None:
+        self._pretty = rules.pretty
+        self._opcode = _OPCODES[rules.opcode]
+        self._service = service
+        self._labels = labels
+        self._kept: dict[int, _Pressed] = {}
+
+    def press(self, effect: Send, connection: int, index: int) -> tuple[bytes, FrameSent]:
+        """The frame's bytes, and what to tell of it. `index` is 1 for the connection's first frame."""
+        pressed = self._kept.get(id(effect.message)) if effect.constant and index > 1 else None
+        if pressed is None:
+            pressed = self._press(effect, first=index == 1)
+            if effect.constant and index > 1:
+                if len(self._kept) >= _MOST_KEPT:
+                    self._kept.clear()
+                self._kept[id(effect.message)] = pressed
+        return pressed.data, FrameSent(
+            connection,
+            index,
+            pressed.message,
+            pressed.parts,
+            pressed.size_bytes,
+            pressed.payload,
+            pressed.invalid,
+            effect.deliberate,
+        )
+
+    def press_raw(self, effect: SendRaw, connection: int, index: int) -> tuple[bytes, FrameSent]:
+        """The same for a frame that is broken on purpose."""
+        message, parts = wire.what_is(effect.document)
+        frame = framed(self._opcode, effect.data)
+        size = len(effect.data)
+        return frame, FrameSent(connection, index, message, parts, size, effect.document, effect.form, True)
+
+    def _press(self, effect: Send, *, first: bool) -> _Pressed:
+        message = effect.message
+        rendered = wire.render(message, self._pretty)
+        name, parts = wire.what_is(message)
+        return _Pressed(
+            message,
+            framed(self._opcode, rendered),
+            name,
+            parts,
+            len(rendered),
+            wire.journal_payload_sent(message, rendered, self._pretty, self._labels),
+            wire.invalid_reason(message, first=first, service=self._service),
+        )
+
+
+def framed(opcode: int, payload: bytes) -> bytes:
+    """One unmasked, unfragmented frame (RFC 6455, section 5.2)."""
+    size = len(payload)
+    if size < 126:
+        return struct.pack("!BB", 0x80 | opcode, size) + payload
+    if size < 65536:
+        return struct.pack("!BBH", 0x80 | opcode, 126, size) + payload
+    return struct.pack("!BBQ", 0x80 | opcode, 127, size) + payload
+
+
+def close_frame(code: int, reason: str) -> bytes:
+    """A close frame; the reason has at most 123 bytes."""
+    return framed(_OPCODES["close"], struct.pack("!H", code) + reason.encode())
+
+
+def pong_frame(payload: bytes) -> bytes:
+    """The answer to a ping."""
+    return framed(_OPCODES["pong"], payload)

@@ -1,0 +1,79 @@
+"""What a session knows: `Memory` while it goes on, `History` as a value of one moment of it (a snapshot)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from fake_server.hearing import NOTHING_HEARD, Ear, PendingSpeech
+
+
+@dataclass(frozen=True, slots=True)
+class UserTurn:
+    """A whole user turn, as the model took it in."""
+
+    number: int
+    """Counts user turns over the whole server, from 1."""
+    taught: tuple[str, ...]
+    asked: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A function call that the model has made and not yet had answered."""
+
+    id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """One session's past at one moment: what a resumption handle restores. Never changed."""
+
+    known: Mapping[str, str] = field(default_factory=dict)
+    """Facts by name: what was said in this history, by anyone."""
+    tokens: int = 0
+    """Text in the context, in tokens."""
+    audio_samples: int = 0
+    """Audio received (16 kHz): the clock that audio offsets are counted on."""
+    unanswered: UserTurn | None = None
+    """The last user turn, while the model has not finished its answer."""
+    tool_calls: tuple[ToolCall, ...] = ()
+    """Pending function calls, oldest first."""
+    speech: PendingSpeech = NOTHING_HEARD
+    """What was heard of a user turn that is not over."""
+
+    def emptied(self) -> History:
+        """A past without anything in it (the audio clock runs on)."""
+        return History(audio_samples=self.audio_samples)
+
+
+class Memory:
+    """A live session's past: grows in place."""
+
+    def __init__(self, ear: Ear, past: History | None = None) -> None:
+        past = past or History()
+        self.known: dict[str, str] = dict(past.known)
+        self.tokens = past.tokens
+        self.audio_samples = past.audio_samples
+        self.unanswered = past.unanswered
+        self.tool_calls = past.tool_calls
+        self.ear = ear
+        ear.restore(past.speech)
+
+    @property
+    def facts(self) -> tuple[str, ...]:
+        """Names of the known facts, in the order in which they were learnt."""
+        return tuple(self.known)
+
+    def add(self, text: str, taught: Mapping[str, str]) -> None:
+        """Take in one more piece of text, and what it teaches."""
+        self.tokens += (len(text) + 3) // 4  # about 4 characters a token
+        if taught:
+            self.known.update(taught)
+
+    def snapshot(self) -> History:
+        """The past as it is now."""
+        return History(
+            dict(self.known), self.tokens, self.audio_samples, self.unanswered, self.tool_calls, self.ear.pending
+        )

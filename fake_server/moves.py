@@ -1,0 +1,101 @@
+"""The states of a conversation and of its model, and every legal move between them."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from typing import TypeVar
+
+
+class IllegalMoveError(RuntimeError):
+    """An event came in a state that has no move for it. A fault of this server, never of a client."""
+
+
+class Phase(enum.Enum):
+    """Where a connection stands."""
+
+    AWAITING_SETUP = "awaiting setup"
+    SETTING_UP = "setting up"
+    """The setup is accepted, setupComplete is due."""
+    LIVE = "live"
+    DETACHED = "detached"
+    """Its session was resumed elsewhere: nothing is sent any more, and what comes in is ignored."""
+    CLOSING = "closing"
+    """A close frame went out."""
+    ENDED = "ended"
+
+
+class Step(enum.Enum):
+    """What can happen to a connection."""
+
+    SETUP_ACCEPTED = "setup accepted"
+    SETUP_COMPLETED = "setup completed"
+    RESUMED_ELSEWHERE = "resumed elsewhere"
+    CLOSE = "close"
+    END = "end"
+
+
+class Talk(enum.Enum):
+    """What the model does."""
+
+    LISTENING = "listening"
+    THINKING = "thinking"
+    GENERATING = "generating"
+    PLAYING = "playing"
+    """All is generated; turnComplete is held until the audio would have been heard."""
+    CALLING = "calling"
+    """A blocking function call waits for its response."""
+
+
+class Cue(enum.Enum):
+    """What moves the model on."""
+
+    TURN_HEARD = "turn heard"
+    ANSWER_BEGUN = "answer begun"
+    GENERATION_COMPLETE = "generation complete"
+    PLAYBACK_OVER = "playback over"
+    CALL_MADE = "call made"
+    INTERRUPTED = "interrupted"
+
+
+PHASE_MOVES: Mapping[tuple[Phase, Step], Phase] = {
+    (Phase.AWAITING_SETUP, Step.SETUP_ACCEPTED): Phase.SETTING_UP,
+    (Phase.AWAITING_SETUP, Step.CLOSE): Phase.CLOSING,
+    (Phase.AWAITING_SETUP, Step.END): Phase.ENDED,
+    (Phase.SETTING_UP, Step.SETUP_COMPLETED): Phase.LIVE,
+    (Phase.SETTING_UP, Step.RESUMED_ELSEWHERE): Phase.DETACHED,
+    (Phase.SETTING_UP, Step.CLOSE): Phase.CLOSING,
+    (Phase.SETTING_UP, Step.END): Phase.ENDED,
+    (Phase.LIVE, Step.RESUMED_ELSEWHERE): Phase.DETACHED,
+    (Phase.LIVE, Step.CLOSE): Phase.CLOSING,
+    (Phase.LIVE, Step.END): Phase.ENDED,
+    (Phase.DETACHED, Step.CLOSE): Phase.CLOSING,
+    (Phase.DETACHED, Step.END): Phase.ENDED,
+    (Phase.CLOSING, Step.END): Phase.ENDED,
+}
+
+TALK_MOVES: Mapping[tuple[Talk, Cue], Talk] = {
+    (Talk.LISTENING, Cue.TURN_HEARD): Talk.THINKING,
+    (Talk.LISTENING, Cue.CALL_MADE): Talk.CALLING,
+    (Talk.THINKING, Cue.ANSWER_BEGUN): Talk.GENERATING,
+    (Talk.THINKING, Cue.CALL_MADE): Talk.CALLING,
+    (Talk.THINKING, Cue.INTERRUPTED): Talk.LISTENING,
+    (Talk.GENERATING, Cue.GENERATION_COMPLETE): Talk.PLAYING,
+    (Talk.GENERATING, Cue.INTERRUPTED): Talk.LISTENING,
+    (Talk.PLAYING, Cue.PLAYBACK_OVER): Talk.LISTENING,
+    (Talk.PLAYING, Cue.INTERRUPTED): Talk.LISTENING,
+    (Talk.CALLING, Cue.TURN_HEARD): Talk.THINKING,
+    (Talk.CALLING, Cue.CALL_MADE): Talk.CALLING,
+    (Talk.CALLING, Cue.INTERRUPTED): Talk.LISTENING,
+}
+
+StateT = TypeVar("StateT", Phase, Talk)
+EventT = TypeVar("EventT", Step, Cue)
+
+
+def move(table: Mapping[tuple[StateT, EventT], StateT], state: StateT, event: EventT) -> StateT:
+    """The state after `event`; raises `IllegalMoveError`, naming both, where the table has no such move."""
+    after = table.get((state, event))
+    if after is None:
+        raise IllegalMoveError(f"{event.value!r} in the state {state.value!r}: the table has no such move")
+    return after

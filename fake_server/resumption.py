@@ -1,0 +1,231 @@
+"""Resumption handles: issued, looked up, embargoed, forgotten (protocol, section 6.3). Pure: time is an argument.
+
+`T` is what a snapshot holds: an immutable history value that belongs to the caller and is opaque here.
+All times are monotonic seconds (`Clock.monotonic_s`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from types import MappingProxyType
+from typing import Generic, TypeVar
+
+from fake_server.behaviour import ResumptionRules
+from fake_server.profiles import ModelProfile
+
+T = TypeVar("T")
+
+HANDLE_LENGTH = 36
+
+
+@dataclass(frozen=True, slots=True)
+class Cadence:
+    """When updates go out on a connection."""
+
+    first_after_s: float
+    """From setupComplete to the first."""
+    every_s: float | None
+    """Between later ones; None: there is only the first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """What one sessionResumptionUpdate says."""
+
+    handle: str | None
+    """None: not resumable at this moment."""
+    resumable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted(Generic[T]):
+    """A handle that is good."""
+
+    session: str
+    content: T | None
+    """The history to go on from; None where `whole_session` or `forgotten`."""
+    whole_session: bool
+    """True: the handle names the session itself: go on from its history as it stands."""
+    forgotten: bool
+    """True: accepted, but the context is gone: begin with an empty history."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A handle that is refused."""
+
+    refusal: str
+    """Name in the table of refusals."""
+
+
+class SessionState(Enum):
+    """What a service-side session is to someone who wants to resume it."""
+
+    HELD = "held"
+    """The client has not closed its own end of a socket of it."""
+    LEFT = "left"
+    """No socket of it is open at the client."""
+    INVALID = "invalid"
+    """Gone for good."""
+
+
+class SessionEvent(Enum):
+    """What happens to it."""
+
+    CONNECTED = "connected"
+    SOCKET_CLOSED = "socket_closed"
+    LAST_SOCKET_CLOSED = "last_socket_closed"
+    INVALIDATED = "invalidated"
+
+
+_S, _E = SessionState, SessionEvent
+MOVES: Mapping[tuple[SessionState, SessionEvent], SessionState] = MappingProxyType(
+    {
+        (_S.LEFT, _E.CONNECTED): _S.HELD,
+        (_S.LEFT, _E.INVALIDATED): _S.INVALID,
+        (_S.HELD, _E.CONNECTED): _S.HELD,  # without the embargo, a second socket may come beside the first
+        (_S.HELD, _E.SOCKET_CLOSED): _S.HELD,
+        (_S.HELD, _E.LAST_SOCKET_CLOSED): _S.LEFT,
+        (_S.HELD, _E.INVALIDATED): _S.INVALID,
+        (_S.INVALID, _E.SOCKET_CLOSED): _S.INVALID,
+        (_S.INVALID, _E.LAST_SOCKET_CLOSED): _S.INVALID,
+        (_S.INVALID, _E.INVALIDATED): _S.INVALID,
+    }
+)
+"""Every legal move of one session."""
+
+
+class IllegalSessionMoveError(RuntimeError):
+    """An event came in a state that does not know it: a fault of ours."""
+
+
+@dataclass(slots=True)
+class _Session:
+    state: SessionState = SessionState.LEFT
+    open_sockets: set[int] = field(default_factory=set)
+    left_at_s: float | None = None
+    embargo_until_s: float = 0.0
+    held_back_until_s: float = 0.0
+
+    def happens(self, event: SessionEvent) -> None:
+        try:
+            self.state = MOVES[self.state, event]
+        except KeyError:
+            raise IllegalSessionMoveError(f"a session that is {self.state.value} knows no {event.value}") from None
+
+
+@dataclass(slots=True)
+class _Issued(Generic[T]):
+    session: str
+    content: T | None
+    forgotten: bool = False
+
+
+def cadence(rules: ResumptionRules, profile: ModelProfile, *, resumed: bool = False) -> Cadence | None:
+    """When updates are due by the rules, or the model's own habit; None: never."""
+    if rules.every_s is None:
+        return None
+    every_s = profile.update_every_s if rules.every_s == "model" else rules.every_s
+    if rules.first_after_s is not None:
+        return Cadence(rules.first_after_s, every_s)
+    first_s = profile.first_update_after_resume_s if resumed else profile.first_update_after_s
+    # A scenario that asks for an update each second does not mean the first after five.
+    return Cadence(first_s if rules.every_s == "model" else min(first_s, rules.every_s), every_s)
+
+
+class Handles(Generic[T]):
+    """All handles of one server."""
+
+    def __init__(self, rules: ResumptionRules, *, new_handle: Callable[[], str]) -> None:
+        """`new_handle` makes 36 characters, never the same twice."""
+        self._rules = rules
+        self._new_handle = new_handle
+        self._issued: dict[str, _Issued[T]] = {}
+        self._sessions: dict[str, _Session] = {}
+
+    def session_connected(self, session: str, *, connection: int = 0) -> None:
+        """A connection of this session went live (setupComplete), fresh or resumed."""
+        known = self._sessions.setdefault(session, _Session())
+        known.happens(SessionEvent.CONNECTED)
+        known.open_sockets.add(connection)
+        known.left_at_s = None
+
+    def client_end_closed(self, session: str, *, now_s: float, model_idle: bool, connection: int = 0) -> None:
+        """The client's own end of a socket of this session is closed: by a close frame, or seen to be gone.
+
+        `model_idle`: it dropped without a close frame while the model was idle (counts under `embargo_idle_drop_s`).
+        Telling it again of the same connection changes nothing.
+        """
+        known = self._sessions.get(session)
+        if known is None or connection not in known.open_sockets:
+            return
+        known.open_sockets.discard(connection)
+        known.happens(SessionEvent.SOCKET_CLOSED if known.open_sockets else SessionEvent.LAST_SOCKET_CLOSED)
+        if not known.open_sockets:
+            known.left_at_s = now_s
+        if model_idle:
+            known.embargo_until_s = now_s + self._rules.embargo_idle_drop_s
+
+    def next_update(
+        self, session: str, content: T, *, now_s: float, busy: bool = False, resumable: bool = True
+    ) -> Update:
+        """What the update that is now due says; issues a handle unless it must be non-resumable.
+
+        `busy`: the model speaks or a tool call is pending (counts under `pause_while_generating`).
+        """
+        known = self._sessions.get(session)
+        held_back = known is not None and now_s < known.held_back_until_s
+        if not resumable or held_back or (busy and self._rules.pause_while_generating):
+            return Update(None, resumable=False)
+        return Update(self.issue(session, content), resumable=True)
+
+    def issue(self, session: str, content: T) -> str:
+        """A new handle of this session, holding `content` (or, by the rules, naming the session)."""
+        handle = self._new_handle()
+        if len(handle) != HANDLE_LENGTH or handle in self._issued:
+            raise ValueError(
+                f"new_handle must make {HANDLE_LENGTH} characters, never the same twice; it gave {len(handle)}"
+            )
+        self._sessions.setdefault(session, _Session())
+        self._issued[handle] = _Issued(session, content if self._rules.handles == "snapshot" else None)
+        return handle
+
+    def hold_back(self, session: str, *, until_s: float) -> None:
+        """Updates of this session stay non-resumable until then."""
+        self._sessions.setdefault(session, _Session()).held_back_until_s = until_s
+
+    def look_up(self, handle: str, *, now_s: float) -> Accepted[T] | Rejected:
+        """What a setup with this (non-empty) handle gets.
+
+        An empty handle is proto3's default, so it is as none: callers start a fresh session and do not ask here.
+        """
+        issued = self._issued.get(handle)
+        if issued is None:
+            return Rejected("session_not_found" if len(handle) == HANDLE_LENGTH else "invalid_handle")
+        session = self._sessions[issued.session]
+        if session.state is SessionState.INVALID:
+            return Rejected("session_expired")
+        if session.left_at_s is not None and now_s - session.left_at_s > self._rules.lifetime_s:
+            return Rejected("session_not_found")
+        if session.state is SessionState.HELD and self._rules.embargo_old_socket:
+            return Rejected("internal_error")
+        if now_s < session.embargo_until_s:
+            return Rejected("internal_error")
+        whole_session = self._rules.handles == "session" and not issued.forgotten
+        return Accepted(issued.session, issued.content, whole_session, issued.forgotten)
+
+    def forget_handles(self) -> None:
+        """Every handle issued so far becomes unknown."""
+        self._issued.clear()
+
+    def forget_context(self) -> None:
+        """Every handle issued so far stays good, with nothing behind it."""
+        for issued in self._issued.values():
+            issued.content = None
+            issued.forgotten = True
+
+    def invalidate(self, session: str) -> None:
+        """The session is gone for good: its handles answer `session_expired`."""
+        self._sessions.setdefault(session, _Session()).happens(SessionEvent.INVALIDATED)

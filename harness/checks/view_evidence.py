@@ -1,0 +1,231 @@
+"""Is the evidence whole? What a journal must hold if it is to clear anybody: a missing fact is never a pass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from fake_server import events as server
+from harness.checks.view_connections import Connection
+from harness.checks.view_facts import Facts
+from harness.checks.view_faults import FaultWindow
+from harness.checks.view_given import Given
+from harness.journal import events as ours
+from harness.journal.events import Journal
+
+BACKWARDS_S = 0.001
+"""Times are rounded when written: a step back of less than this is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Witnesses:
+    """What can tell that an event must have happened."""
+
+    facts: Facts
+    given: Given | None
+    connections: Mapping[int, Connection]
+    faults: Sequence[FaultWindow]
+
+    @property
+    def played(self) -> bool:
+        """True when the run was played to its end."""
+        return any(fact.event.outcome == "played" for fact in self.facts.of(ours.RunEnded))
+
+    @property
+    def driven(self) -> bool:
+        """True when the client takes commands."""
+        return self.given is not None and self.given.driven
+
+    def any_connection(self, fits: Callable[[Connection], bool]) -> bool:
+        """True when some connection fits."""
+        return any(fits(connection) for connection in self.connections.values())
+
+
+def _server_facts(w: Witnesses) -> bool:
+    return bool(w.facts.of(server.SessionStarted)) or bool(w.facts.of(server.FrameReceived))
+
+
+def _session_seen(w: Witnesses) -> bool:
+    return (
+        w.any_connection(lambda c: c.setup_complete is not None)
+        or bool(w.facts.of(server.TurnHeard))
+        or bool(w.facts.of(server.HandleIssued))
+        or bool(w.facts.of(server.TurnAnswered))
+    )
+
+
+def _upgrade_seen(w: Witnesses) -> bool:
+    return _server_facts(w) or bool(w.facts.of(server.UpgradeAnswered)) or bool(w.facts.of(server.ConnectionEnded))
+
+
+def _token_shown(w: Witnesses) -> bool:
+    shown = w.any_connection(lambda c: c.token is not None and c.token.startswith("token-"))
+    return shown or bool(w.facts.of(server.TokenSpent))
+
+
+def _limited_token_used(w: Witnesses) -> bool:
+    limited = {fact.event.token for fact in w.facts.of(server.TokenMinted) if fact.event.uses > 0}
+    return any(
+        fact.event.token is not None and fact.event.resumed_with is None
+        and (fact.event.token in limited or not limited)
+        for fact in w.facts.of(server.SessionStarted)
+    )
+
+
+def _handle_sent(w: Witnesses) -> bool:
+    updates = any(fact.event.message == "session_resumption_update" for fact in w.facts.of(server.FrameSent))
+    return updates or w.any_connection(lambda c: c.handle is not None and c.handle.event.handle.startswith("handle-"))
+
+
+def _handle_shown(w: Witnesses) -> bool:
+    resumed = any(fact.event.resumed_with is not None for fact in w.facts.of(server.SessionStarted))
+    return resumed or w.any_connection(lambda c: c.handle_label is not None)
+
+
+def _turn_given(w: Witnesses) -> bool:
+    if any(fact.event.verb in ("teach", "say", "speak", "ask", "probe") for fact in w.facts.of(ours.StepStarted)):
+        return True
+    said = any(fact.event.command.get("do") in ("say", "speak") for fact in w.facts.of(ours.ClientCommand))
+    return said or (w.driven and bool(w.facts.of(server.TurnHeard)))
+
+
+def _command_given(w: Witnesses) -> bool:
+    return w.driven and (bool(w.facts.of(ours.UserTurn)) or bool(w.facts.of(server.SessionStarted)))
+
+
+def _turn_heard(w: Witnesses) -> bool:
+    return bool(w.facts.of(server.TurnAnswered)) or bool(w.facts.of(server.TurnEnded))
+
+
+def _turn_answered(w: Witnesses) -> bool:
+    return any(fact.event.outcome == "complete" for fact in w.facts.of(server.TurnEnded))
+
+
+def _fault_due(w: Witnesses) -> bool:
+    return bool(w.faults) or (w.given is not None and w.given.has_faults and w.played)
+
+
+def _fault_in_force(w: Witnesses) -> bool:
+    return bool(w.faults) or (w.given is not None and w.given.has_faults and w.played)
+
+
+def _fault_lifted(w: Witnesses) -> bool:
+    return w.played and any(fault.in_force is not None and fault.for_s is not None for fault in w.faults)
+
+
+def _link_dials(w: Witnesses) -> bool:
+    return any(fault.act == "network.unavailable" and fault.on_live for fault in w.faults)
+
+
+def _closed(w: Witnesses) -> bool:
+    return w.any_connection(lambda c: c.close_sent is not None or c.close_received is not None)
+
+
+def _closed_by_server(w: Witnesses) -> bool:
+    return any(fault.act == "server.close" and fault.in_force is not None for fault in w.faults)
+
+
+def _go_away_due(w: Witnesses) -> bool:
+    return any(fault.act == "server.go_away" and fault.in_force is not None for fault in w.faults)
+
+
+def _client_ran(w: Witnesses) -> bool:
+    return w.played
+
+
+def _client_left(w: Witnesses) -> bool:
+    return w.played and bool(w.facts.of(ours.ClientStarted))
+
+
+def _client_told_to_leave(w: Witnesses) -> bool:
+    return any(fact.event.asked for fact in w.facts.of(ours.ClientExited))
+
+
+def _steps_played(w: Witnesses) -> bool:
+    planned = w.given is not None and bool(w.given.scenario.story)
+    return w.played and (planned or bool(w.facts.of(ours.StepEnded)))
+
+
+def _steps_ended(w: Witnesses) -> bool:
+    return w.played and bool(w.facts.of(ours.StepStarted))
+
+
+MUST_HAVE_BEEN: Mapping[str, Callable[[Witnesses], bool]] = MappingProxyType(
+    {
+        server.SocketAccepted.kind: lambda w: bool(w.facts.of(server.UpgradeReceived)),
+        server.UpgradeReceived.kind: _upgrade_seen,
+        server.UpgradeAnswered.kind: _server_facts,
+        server.FrameReceived.kind: lambda w: bool(w.facts.of(server.SessionStarted)) or _session_seen(w),
+        server.FrameSent.kind: lambda w: bool(w.facts.of(server.SessionStarted)) or _session_seen(w) or _go_away_due(w),
+        server.SessionStarted.kind: _session_seen,
+        server.TokenMinted.kind: _token_shown,
+        server.TokenSpent.kind: _limited_token_used,
+        server.HandleIssued.kind: _handle_sent,
+        server.HandlePresented.kind: _handle_shown,
+        server.TurnHeard.kind: _turn_heard,
+        server.TurnAnswered.kind: _turn_answered,
+        server.CloseSent.kind: _closed_by_server,
+        server.ConnectionEnded.kind: _closed,
+        ours.RunEnded.kind: lambda w: True,
+        ours.StepStarted.kind: _steps_played,
+        ours.StepEnded.kind: _steps_ended,
+        ours.UserTurn.kind: _turn_given,
+        ours.ClientStarted.kind: _client_ran,
+        ours.ClientExited.kind: _client_left,
+        ours.ClientStopping.kind: _client_told_to_leave,
+        ours.ClientCommand.kind: _command_given,
+        ours.FaultDue.kind: _fault_due,
+        ours.FaultInForce.kind: _fault_in_force,
+        ours.FaultLifted.kind: _fault_lifted,
+        ours.LinkDial.kind: _link_dials,
+    }
+)
+"""Kind of event → does the rest of the journal say that there must have been one? Kinds that are not here (a close of
+the client's own, a told line, what the proxy sees) leave no other trace: no check may need them to pass."""
+
+
+def missing_kinds(witnesses: Witnesses) -> frozenset[str]:
+    """The kinds of which there is no event although there must have been one."""
+    return frozenset(
+        kind
+        for kind, must_have_been in MUST_HAVE_BEEN.items()
+        if not witnesses.facts.has(kind) and must_have_been(witnesses)
+    )
+
+
+def contradictions(journal: Journal) -> tuple[tuple[str, int], ...]:
+    """What no run can have written, with the entry: lines that are gone, out of order, or say what cannot be."""
+    found: list[tuple[str, int]] = []
+    entries = journal.entries
+    if not entries:
+        return (("the journal is empty", 0),)
+    if not isinstance(entries[0].event, ours.RunPlanned):
+        found.append(("the journal does not begin with the plan", entries[0].n))
+    previous_n, previous_t = 0, float("-inf")
+    once: set[tuple[str, int]] = set()
+    for entry in entries:
+        if entry.n != previous_n + 1:
+            found.append((f"entries are missing or out of order: {entry.n} follows {previous_n}", entry.n))
+        if entry.t < previous_t - BACKWARDS_S:
+            found.append((f"time goes back from {previous_t:.3f} s to {entry.t:.3f} s", entry.n))
+        previous_n, previous_t = entry.n, max(previous_t, entry.t)
+        event = entry.event
+        if isinstance(event, (server.UpgradeReceived, server.UpgradeAnswered, server.SessionStarted)):
+            if isinstance(event, server.SessionStarted) and (server.UpgradeReceived.kind, event.connection) not in once:
+                found.append((f"connection {event.connection} has a session and no upgrade before it", entry.n))
+            if (event.kind, event.connection) in once:
+                found.append((f"connection {event.connection} has a second `{event.kind}`", entry.n))
+            once.add((event.kind, event.connection))
+        elif isinstance(event, ours.RunPlanned) and entry is not entries[0]:
+            found.append(("there is a second plan", entry.n))
+        elif isinstance(event, ours.UnknownEvent) and event.original_kind == "unreadable":
+            found.append(("a line cannot be read", entry.n))
+    return tuple(found)
+
+
+def first_words(words: Iterable[str], most: int = 3) -> str:
+    """`a`, `b` and 2 more."""
+    listed = list(words)
+    shown = ", ".join(f"`{word}`" for word in listed[:most])
+    return shown + (f" and {len(listed) - most} more" if len(listed) > most else "")

@@ -1,0 +1,75 @@
+"""Facts of a journal, sorted by their class once: what every other reading is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar, cast
+
+from harness.journal.events import Event, Journal
+
+E = TypeVar("E", covariant=True)
+K = TypeVar("K")
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A point of a journal."""
+
+    n: int
+    """Sequence number: what evidence points at."""
+    t: float
+    """Seconds since the run began."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fact(Generic[E]):
+    """One journal entry whose class is known."""
+
+    n: int
+    t: float
+    event: E
+
+    @property
+    def moment(self) -> Moment:
+        """When, without what."""
+        return Moment(self.n, self.t)
+
+
+class Facts:
+    """All entries of a journal, by class and by kind, in the journal's order."""
+
+    def __init__(self, journal: Journal) -> None:
+        by_class: dict[type[Event], list[Fact[Event]]] = {}
+        for entry in journal.entries:
+            by_class.setdefault(type(entry.event), []).append(Fact(entry.n, entry.t, entry.event))
+        self._by_class = by_class
+        self._by_kind = {cls.kind: facts for cls, facts in by_class.items()}
+        self.end_s = max((entry.t for entry in journal.entries), default=0.0)
+        """Time of the latest entry."""
+
+    def of(self, cls: type[K]) -> Sequence[Fact[K]]:
+        """Every fact of one class; empty when there is none."""
+        return cast("Sequence[Fact[K]]", self._by_class.get(cast("type[Event]", cls), ()))
+
+    def kinds(self) -> Iterable[str]:
+        """The kinds that occur."""
+        return self._by_kind.keys()
+
+    def has(self, kind: str) -> bool:
+        """True when an event of this kind occurs."""
+        return kind in self._by_kind
+
+
+def at(value: object, *path: str) -> object:
+    """The member at `path` of nested mappings; None where there is none, or where something else stands."""
+    for name in path:
+        if not isinstance(value, Mapping):
+            return None
+        value = value.get(name)
+    return value
+
+
+def numbers(facts: Iterable[Fact[object] | Moment | None]) -> tuple[int, ...]:
+    """Evidence: the sequence numbers of what is there, in order, each once."""
+    return tuple(sorted({fact.n for fact in facts if fact is not None}))

@@ -1,0 +1,199 @@
+"""Tokens and handles as the client came by them: minted, presented, spent; issued, received, presented."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from fake_server.events import HandleIssued, TokenMinted, TokenSpent
+from harness.checks.view_connections import Connection, Refused
+from harness.checks.view_facts import Fact, Facts, Moment
+from harness.checks.view_faults import BLOCKING, DELAYING, FaultWindow
+from harness.checks.view_gaps import Gap, SessionEnd
+
+RECEIVED_S = 0.25
+"""A message sent so long before the link's fault counts as received; a later one may or may not be (checks: *received*)."""
+EMPTY_HANDLE = "empty-handle"
+UNKNOWN_HANDLE = "unknown-handle"
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """One ephemeral token that this run's service knows."""
+
+    label: str
+    minted: Fact[TokenMinted] | None
+    """None: the journal does not say how it came about."""
+    spent: tuple[Fact[TokenSpent], ...]
+
+    @property
+    def used_up(self) -> Fact[TokenSpent] | None:
+        """What took its last use; None: it still has one, or has no limit."""
+        return next((fact for fact in self.spent if fact.event.uses_left == 0), None)
+
+
+def read_tokens(facts: Facts) -> Mapping[str, Token]:
+    """Every token that was minted or spent, by label."""
+    minted: dict[str, Fact[TokenMinted]] = {}
+    for fact in facts.of(TokenMinted):
+        minted.setdefault(fact.event.token, fact)
+    spent: dict[str, list[Fact[TokenSpent]]] = {}
+    for use in facts.of(TokenSpent):
+        spent.setdefault(use.event.token, []).append(use)
+    return {label: Token(label, minted.get(label), tuple(spent.get(label, ()))) for label in {**minted, **spent}}
+
+
+@dataclass(frozen=True, slots=True)
+class Handle:
+    """One sessionResumptionUpdate, and whether the client can be held to know it."""
+
+    n: int
+    t: float
+    connection: int
+    session: str
+    label: str | None
+    """None: the update carried no handle."""
+    resumable: bool
+    facts: frozenset[str]
+    certain: bool
+    """True: received for sure; False: it may or may not have been."""
+
+    @property
+    def usable(self) -> bool:
+        """True when it can be resumed with."""
+        return self.resumable and self.label is not None and self.label != EMPTY_HANDLE
+
+
+def read_handles(facts: Facts, ends: Sequence[SessionEnd], faults: Sequence[FaultWindow]) -> tuple[Handle, ...]:
+    """Every update in order of sending."""
+    end_of = {end.connection.number: end for end in ends}
+    in_the_way = [
+        fault
+        for fault in faults
+        if (fault.on_live and fault.hits_down and fault.name in BLOCKING | DELAYING) or fault.act == "client.suspend"
+    ]
+    found: list[Handle] = []
+    for fact in facts.of(HandleIssued):
+        end = end_of.get(fact.event.connection)
+        found.append(
+            Handle(
+                fact.n,
+                fact.t,
+                fact.event.connection,
+                fact.event.session,
+                fact.event.handle,
+                fact.event.resumable,
+                frozenset(fact.event.facts),
+                certain=end is not None and _arrived(fact.t, end, in_the_way),
+            )
+        )
+    return tuple(found)
+
+
+def _arrived(sent_s: float, end: SessionEnd, in_the_way: Sequence[FaultWindow]) -> bool:
+    if sent_s > end.loss_s - RECEIVED_S:
+        return False
+    for fault in in_the_way:
+        if not fault.covers(sent_s, sent_s + RECEIVED_S):
+            continue
+        waited_out = fault.name == "stall" and end.loss_s >= fault.end_s + RECEIVED_S
+        if not waited_out:
+            return False
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What the client had to resume with when it dialled."""
+
+    newest: Handle | None
+    """The newest usable handle that it received for sure; None: none."""
+    perhaps: tuple[Handle, ...]
+    """Newer usable ones that it may have received."""
+    last_update: Handle | None
+    """The newest update of any kind that it received for sure."""
+
+
+@dataclass(frozen=True, slots=True)
+class Presented:
+    """A dial of a gap whose setup was seen, and what it had to resume with."""
+
+    connection: Connection
+    dial_s: float
+    label: str | None
+    """The handle that it carried; None: none."""
+    offer: Offer
+    first: bool
+    """True for the first dial of the gap whose setup was seen."""
+    excused: str | None
+    """Why a dial without a handle is right here; None: it is not."""
+
+
+def presented_in(
+    gap: Gap,
+    handles: Sequence[Handle],
+    refusals: Sequence[Refused],
+    connections: Mapping[int, Connection],
+    keep_trying_s: float,
+) -> tuple[Presented, ...]:
+    """Every dial of a gap whose setup was seen, in order."""
+    found: list[Presented] = []
+    refused_labels: set[str | None] = set()
+    place = 0
+    named_handle = False
+    first_try_s: float | None = None
+    issued_at = [handle.t for handle in handles]
+    offers: dict[tuple[int, int], Offer] = {}
+    for dial in gap.dials:
+        connection = dial.connection
+        if connection is None or connection.setup is None:
+            continue
+        dialled_s = connection.upgrade.t if connection.upgrade is not None else dial.t
+        while place < len(refusals) and refusals[place].t <= dialled_s:
+            refusal = refusals[place]
+            place += 1
+            tried = connections.get(refusal.connection)
+            if tried is None or tried.handle_label is None:
+                continue
+            if refusal.names == "handle":
+                refused_labels.add(tried.handle_label)
+            if refusal.t < gap.from_s or refusal.names_token:
+                continue
+            named_handle = named_handle or refusal.names == "handle"
+            if first_try_s is None:
+                first_try_s = tried.upgrade.t if tried.upgrade is not None else refusal.t
+        excused = None
+        if named_handle:
+            excused = "a resume was refused as a handle before it"
+        elif first_try_s is not None and dialled_s >= first_try_s + keep_trying_s:
+            excused = f"resumes had been refused for {keep_trying_s:g} s"
+        key = (bisect_right(issued_at, dialled_s), len(refused_labels))
+        offered = offers.get(key)
+        if offered is None:
+            offered = offers[key] = _offer(handles, key[0], refused_labels)
+        found.append(Presented(connection, dialled_s, connection.handle_label, offered, not found, excused))
+    return tuple(found)
+
+
+def _offer(handles: Sequence[Handle], issued: int, refused: set[str | None]) -> Offer:
+    """What there was to resume with of the first `issued` updates. Handles refused as handles are out."""
+    newest: Handle | None = None
+    last_update: Handle | None = None
+    perhaps: list[Handle] = []
+    for place in range(issued - 1, -1, -1):
+        handle = handles[place]
+        if handle.certain and last_update is None:
+            last_update = handle
+        if not handle.usable or handle.label in refused:
+            continue
+        if handle.certain:
+            newest = handle
+            break
+        perhaps.append(handle)
+    return Offer(newest, tuple(perhaps), last_update)
+
+
+def moment_of(handle: Handle | None) -> Moment | None:
+    """Where an update stands in the journal."""
+    return Moment(handle.n, handle.t) if handle is not None else None

@@ -1,0 +1,138 @@
+"""Several runs side by side: longest first, a bounded number at once, results in the order they were asked for."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from harness.client_config import ClientConfig
+from harness.engine.run import Played, RunPlayer, Surroundings
+from harness.judge import slipped
+from harness.journal.events import RunEnded, RunPlanned
+from harness.journal.reader import read_journal
+from harness.journal.writer import JournalWriter
+from harness.plan import Plan
+from harness.verdict import Verdict
+
+CLIENTS_STARTING_AT_ONCE = 4
+"""More than this on two cores makes starts late (measured: the 99th percentile of our own lag grows)."""
+RUNS_AT_ONCE_PER_CORE = 4
+
+
+def default_jobs() -> int:
+    """Enough runs at once to keep the machine busy: scenarios mostly wait."""
+    return RUNS_AT_ONCE_PER_CORE * (os.cpu_count() or 1)
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedRun:
+    """One run to be played."""
+
+    label: str
+    """`tunnel~dies` or `tunnel~dies~7`: unique in a call."""
+    plan: Plan
+    client: ClientConfig
+    folder: Path
+    run_id: str
+    """Unlike any other run's on this machine, so that what a client leaves behind can be told apart."""
+    reproduce: str
+    skip: str | None = None
+    """Why it cannot be played (an ability that is missing); None: play it."""
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedRun:
+    """A run and its verdict."""
+
+    planned: PlannedRun
+    verdict: Verdict
+
+
+class Progress(Protocol):
+    """Who is told how the runs go; cannot influence them."""
+
+    def run_started(self, label: str) -> None:
+        """It is being played from now on."""
+        ...
+
+    def run_event(self, label: str, text: str) -> None:
+        """Something worth a line happened."""
+        ...
+
+    def run_finished(self, label: str, verdict: Verdict, folder: Path) -> None:
+        """It was played and judged."""
+        ...
+
+
+Judge = Callable[[PlannedRun, Played], Verdict]
+"""Judges a played run and writes its results; called in a worker thread."""
+
+
+async def play_all(
+    runs: Sequence[PlannedRun],
+    surroundings: Mapping[str, Surroundings],
+    judge: Judge,
+    progress: Progress,
+    *,
+    jobs: int,
+) -> list[FinishedRun]:
+    """Play every run, at most `jobs` at once; `surroundings` by kind of proxy. The result keeps the order of `runs`.
+
+    A run whose triggers slipped is played once more, alone, when the others are done: a busy machine is not the
+    client's fault.
+    """
+    finished: dict[str, FinishedRun] = {}
+    slots = asyncio.Semaphore(max(1, jobs))
+    slipped_runs: list[PlannedRun] = []
+
+    async def play_one(run: PlannedRun, *, last_chance: bool) -> None:
+        async with slots:
+            progress.run_started(run.label)
+            played = await _play(run, surroundings[run.plan.proxy.kind], progress)
+            if not last_chance and len(runs) > 1 and await asyncio.to_thread(_slipped, played):
+                progress.run_event(run.label, "our own triggers were late: it will be played once more, alone")
+                slipped_runs.append(run)
+                return
+            verdict = await asyncio.to_thread(judge, run, played)
+            finished[run.label] = FinishedRun(run, verdict)
+            progress.run_finished(run.label, verdict, run.folder)
+
+    async with asyncio.TaskGroup() as group:
+        for run in sorted(runs, key=lambda run: -run.plan.longest_s):
+            group.create_task(play_one(run, last_chance=False))
+    for run in slipped_runs:
+        await play_one(run, last_chance=True)
+    return [finished[run.label] for run in runs]
+
+
+async def _play(run: PlannedRun, surroundings: Surroundings, progress: Progress) -> Played:
+    if run.skip is not None:
+        return _note_skip(run, surroundings)
+    player = RunPlayer(
+        run.plan,
+        run.client,
+        run.folder,
+        run.run_id,
+        surroundings,
+        lambda text: progress.run_event(run.label, text),
+    )
+    return await player.play()
+
+
+def _note_skip(run: PlannedRun, surroundings: Surroundings) -> Played:
+    """A skipped run leaves a journal too: the plan, and why it was not played."""
+    run.folder.mkdir(parents=True, exist_ok=True)
+    journal = run.folder / "journal.jsonl"
+    writer = JournalWriter(journal, surroundings.clock, None)
+    writer.append(RunPlanned(run.plan.model_dump(mode="json")))
+    writer.append(RunEnded("skipped", run.skip or ""))
+    writer.close()
+    return Played(run.folder, journal, "skipped", run.skip or "")
+
+
+def _slipped(played: Played) -> bool:
+    return slipped(read_journal(played.journal))
