@@ -43,7 +43,7 @@ class ResumptionRules:
     embargo_old_socket: bool = True
     """A resume is refused by 1011 while the client has not closed its own end of the session's last socket."""
     embargo_idle_drop_s: float = 0.0
-    """A resume of a session that dropped while the model was idle is refused by 1011 for so long (real: about 1.2 s)."""
+    """A resume of a session that dropped while the model was idle is refused by 1011 so long (real: about 1.2 s)."""
 
 
 @dataclass(frozen=True, slots=True)

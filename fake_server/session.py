@@ -41,6 +41,8 @@ CLOSE_WAIT_S = 2.0
 class Timer(enum.Enum):
     """What a connection waits for."""
 
+    __hash__ = object.__hash__
+
     SETUP = "setup from the client"
     SETUP_COMPLETE = "setupComplete"
     UPDATE = "sessionResumptionUpdate"

@@ -184,6 +184,9 @@ def unmet_needs(
         return f"the client does not say that it can {' and '.join(missing)}"
     if client.driven and not {"text", "audio"} & client.can:
         return "the client says that it can neither text nor audio, so nothing can be said to it"
+    credential = scenario.needs.credential
+    if credential not in ("any", client.policy.credential):
+        return f"the scenario is about the credential {credential}, and this client uses {client.policy.credential}"
     needed = scenario.needs.proxy
     if needed == "any":
         return None

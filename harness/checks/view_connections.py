@@ -241,7 +241,9 @@ def read_refusals(facts: Facts) -> tuple[Refused, ...]:
     for answer in facts.of(UpgradeAnswered):
         if answer.event.refusal is not None:
             found.append(
-                _refused(answer.n, answer.t, answer.event.connection, answer.event.refusal, True, answer.event.deliberate)
+                _refused(
+                    answer.n, answer.t, answer.event.connection, answer.event.refusal, True, answer.event.deliberate
+                )
             )
     for close in facts.of(CloseSent):
         if close.event.refusal is not None:

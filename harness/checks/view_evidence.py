@@ -67,7 +67,8 @@ def _token_shown(w: Witnesses) -> bool:
 def _limited_token_used(w: Witnesses) -> bool:
     limited = {fact.event.token for fact in w.facts.of(server.TokenMinted) if fact.event.uses > 0}
     return any(
-        fact.event.token is not None and fact.event.resumed_with is None
+        fact.event.token is not None
+        and fact.event.resumed_with is None
         and (fact.event.token in limited or not limited)
         for fact in w.facts.of(server.SessionStarted)
     )

@@ -110,7 +110,9 @@ def fault_windows(facts: Facts) -> tuple[FaultWindow, ...]:
                 number,
                 act,
                 bites.event.link if bites is not None else _text(was_due and was_due.event.detail.get("link")),
-                bites.event.direction if bites is not None else _text(was_due and was_due.event.detail.get("direction")),
+                bites.event.direction
+                if bites is not None
+                else _text(was_due and was_due.event.detail.get("direction")),
                 bites.event.scope if bites is not None else _text(was_due and was_due.event.detail.get("scope")),
                 was_due.moment if was_due is not None else None,
                 bites.moment if bites is not None else None,

@@ -58,7 +58,7 @@ class SessionEnd:
 
     @property
     def abnormal(self) -> bool:
-        """True for an end that a client has to come back from (RETRY-1): no close frame, RST, 1001, 1011, 1012, 1013."""
+        """True for an end that a client must come back from (RETRY-1): no close frame, RST, 1001, 1011, 1012, 1013."""
         if self.cause in (Cause.NETWORK, Cause.SERVER_ABORT):
             return True
         return self.cause is Cause.SERVER_CLOSE and self.code in ABNORMAL_CODES
@@ -255,7 +255,9 @@ class _EndReader:
         elif cause is Cause.CLIENT and self._leaving.exit_at(first.t) is not None:
             cause = Cause.EXIT
         known_s = first.t
-        held = next((f for f in self._network if f.name in SILENT and f.hits_down and f.start_s <= first.t < f.end_s), None)
+        held = next(
+            (f for f in self._network if f.name in SILENT and f.hits_down and f.start_s <= first.t < f.end_s), None
+        )
         if held is not None and cause in (Cause.SERVER_CLOSE, Cause.SERVER_ABORT):
             # What told the client was itself held back by a fault.
             known_s = min(held.end_s, self._left_s(held, connection))
@@ -275,7 +277,9 @@ def read_gaps(
             continue
         warned = [sent.moment for sent in end.connection.go_aways if sent.t <= end.drop.t]
         from_s = min(end.drop.t, warned[0].t) if warned else end.drop.t
-        following = next((later.connection for later in ends[place + 1 :] if _dialled_s(later.connection) >= from_s), None)
+        following = next(
+            (later.connection for later in ends[place + 1 :] if _dialled_s(later.connection) >= from_s), None
+        )
         started_s = following.started_s if following is not None else None
         closed_s = started_s if started_s is not None else math.inf
         asked_s = leaving.asked_s

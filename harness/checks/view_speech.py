@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Sequence
@@ -167,7 +168,7 @@ def _depths(arrivals: Sequence[Arrival], samples: int) -> list[tuple[int, int, i
     places = sorted(steps)
     found: list[tuple[int, int, int, int]] = []
     times = repeats = 0
-    for place, following in zip(places, places[1:], strict=False):
+    for place, following in itertools.pairwise(places):
         times += steps[place][0]
         repeats += steps[place][1]
         if found and found[-1][2:] == (times, repeats):

@@ -13,7 +13,7 @@ from harness.checks.view_faults import BLOCKING, DELAYING, FaultWindow
 from harness.checks.view_gaps import Gap, SessionEnd
 
 RECEIVED_S = 0.25
-"""A message sent so long before the link's fault counts as received; a later one may or may not be (checks: *received*)."""
+"""A message sent so long before the link's fault counts as received; a later one may or may not be."""
 EMPTY_HANDLE = "empty-handle"
 UNKNOWN_HANDLE = "unknown-handle"
 

@@ -142,6 +142,7 @@ def run(
 def _client(command: str | None, config: str | None, tls: str) -> tuple[ClientConfig, tuple[str, ...]]:
     if command and config:
         raise UserMistake("--client and --client-config were both given: one of them names the client; leave one out")
+    words: tuple[str, ...]
     if command:
         client, words = from_command_line(command), ("--client", command)
     elif config:

@@ -84,7 +84,7 @@ BROKEN_CLIENTS: tuple[BrokenClient, ...] = (
     _broken("RETRY-2", ("drop_idle",)),
     _broken("RETRY-6", ("hang_up",)),
     _broken("RETRY-7", ("goaway_idle",)),
-    _broken("SPEECH-1", ("tunnel~dies", "tunnel~handover")),
+    _broken("SPEECH-1", ("tunnel~dies",)),
     _broken("SPEECH-2", ("tunnel~stays",)),
     _broken("SPEECH-3", ("tunnel~dies", "tunnel~handover")),
     _broken("WIRE-1", ("drop_idle",)),

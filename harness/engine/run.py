@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from fake_server.app import FakeServer, Listener
 from fake_server.clock import Clock
@@ -130,7 +131,9 @@ class _Client:
         if run.situation.live:
             return "done"
         entry = await run.recorder.wait_for(
-            lambda entry: entry.event.kind in {"session.started", "client.exited"} or run.situation.unsupported is not None,
+            lambda entry: (
+                entry.event.kind in {"session.started", "client.exited"} or run.situation.unsupported is not None
+            ),
             run.plan.client.start_within,
         )
         if entry is None:
@@ -305,7 +308,7 @@ class RunPlayer:
 
     def client_environment(self) -> dict[str, str]:
         """The contract's variables, over the environment that the harness itself was given."""
-        scheme = "https" if self.plan.client.tls == "on" else "http"
+        scheme: Literal["http", "https"] = "https" if self.plan.client.tls == "on" else "http"
         return environment(
             self.surroundings.base_environment,
             plan_name=self.plan.scenario.scenario,
@@ -319,6 +322,7 @@ class RunPlayer:
             api_key=self.server.api_key,
             authority=self.surroundings.authority,
             extra=self.client.env,
+            vertex=self.plan.scenario.session.profile == "vertex",
         )
 
     # --- facts coming in -----------------------------------------------------------------------------------------

@@ -94,7 +94,7 @@ class StoryPlayer:
         self._began_fault: asyncio.Event = asyncio.Event()
 
     async def play(self) -> None:
-        """Every step in order; stops early when the client's process is gone or says that the scenario is not for it."""
+        """Every step in order; stops early when the client is gone or says that the scenario is not for it."""
         steps = self._plan.scenario.story
         for number, step in enumerate(steps, start=1):
             if not self._can_go_on:
@@ -243,14 +243,16 @@ class StoryPlayer:
         return "timed_out" if entry is None or seen < condition.nth else "done"
 
     async def _until_recovered(self, within_s: float) -> str:
-        """Until the client is back, or its time for that has run out: `within_s` from the later of known and link back."""
+        """Until the client is back, or `within_s` have passed since the later of known and link back."""
         if self._faults.last_in_force_s is None and not self._faults.holding:
             # A fault that was due a moment ago may not be in force yet.
             await self._wait_for(_is_fault_in_force, 1.0)
         await self._faults.wait_for_links()
         fault_s = self._faults.last_in_force_s
         if fault_s is None:
-            self._recorder.record(Note("`until: recovered` had nothing to recover from: no fault was in force before it"))
+            self._recorder.record(
+                Note("`until: recovered` had nothing to recover from: no fault was in force before it")
+            )
             return "done"
         back_s = self._faults.link_back_s if self._faults.link_back_s is not None else self._situation.now_s
         known_by_s = max(back_s, fault_s + self._slowest_notice_s())
@@ -283,7 +285,7 @@ class StoryPlayer:
         """Seconds after the newest fault by which the client must have noticed it, by its own policy."""
         newest = self._faults.newest
         if isinstance(newest, GoAwayFault):
-            return newest.time_left if newest.time_left is not None else self._plan.session_limits.go_away_time_left
+            return self._plan.go_away_time_left_s(newest)
         if self._faults.existing_only:
             return self._plan.client.policy.liveness.within
         return 0.0

@@ -11,16 +11,19 @@ from typing import Protocol
 
 from harness.client_config import ClientConfig
 from harness.engine.run import Played, RunPlayer, Surroundings
-from harness.judge import slipped
+from harness.engine.story import QUIET_AFTER_HANG_UP_S, SAMPLE_RATE_HZ
 from harness.journal.events import RunEnded, RunPlanned
 from harness.journal.reader import read_journal
 from harness.journal.writer import JournalWriter
+from harness.judge import slipped
 from harness.plan import Plan
+from harness.scenario.model import HangUp, Until, Wait
 from harness.verdict import Verdict
 
 CLIENTS_STARTING_AT_ONCE = 4
 """More than this on two cores makes starts late (measured: the 99th percentile of our own lag grows)."""
 RUNS_AT_ONCE_PER_CORE = 4
+TYPICAL_TURN_S = 2.0
 
 
 def default_jobs() -> int:
@@ -68,6 +71,26 @@ class Progress(Protocol):
         ...
 
 
+def longest_s(plan: Plan) -> float:
+    """Seconds that a run is likely to take: only for playing the longest first, so a rough sum will do."""
+    story_s = 0.0
+    for number, step in enumerate(plan.scenario.story, start=1):
+        turn = plan.turn(number)
+        match step:
+            case Wait():
+                story_s += step.wait
+            case Until() if step.recovered is not None:
+                story_s += step.recovered.within_s
+            case HangUp():
+                story_s += QUIET_AFTER_HANG_UP_S
+            case _:
+                story_s += TYPICAL_TURN_S
+        if turn is not None and turn.utterance is not None:
+            story_s += plan.utterance(turn.utterance).total_samples / SAMPLE_RATE_HZ
+        story_s += max((meanwhile.do.for_s or 0.0 for meanwhile in step.meanwhile), default=0.0)
+    return story_s
+
+
 Judge = Callable[[PlannedRun, Played], Verdict]
 """Judges a played run and writes its results; called in a worker thread."""
 
@@ -102,7 +125,7 @@ async def play_all(
             progress.run_finished(run.label, verdict, run.folder)
 
     async with asyncio.TaskGroup() as group:
-        for run in sorted(runs, key=lambda run: -run.plan.longest_s):
+        for run in sorted(runs, key=lambda run: -longest_s(run.plan)):
             group.create_task(play_one(run, last_chance=False))
     for run in slipped_runs:
         await play_one(run, last_chance=True)

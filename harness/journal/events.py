@@ -109,7 +109,7 @@ class ClientExited:
 
 @dataclass(frozen=True, slots=True)
 class ClientStopping:
-    """We are ending the client: `asked` (quit), `terminated` (SIGTERM), `killed` (SIGKILL), or `swept` (children left behind)."""
+    """We are ending the client: `asked` (quit), `terminated` (SIGTERM), `killed` (SIGKILL), `swept` (children left)."""
 
     kind: ClassVar[str] = "client.stopping"
     instance: int
@@ -139,7 +139,7 @@ class ClientEvent:
 
 @dataclass(frozen=True, slots=True)
 class ClientOutput:
-    """A line of output that is no event, at most 4,096 characters of it (the whole is in client.stdout or client.stderr)."""
+    """A line of output that is no event, at most 4,096 characters of it (the whole is in its own file)."""
 
     kind: ClassVar[str] = "client.output"
     stream: str

@@ -6,7 +6,9 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, GetJsonSchemaHandler, PlainSerializer, WithJsonSchema
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core.core_schema import CoreSchema
 
 from harness.durations import PATTERN, Seconds, format_duration, parse_duration_s
 
@@ -85,8 +87,18 @@ def as_list(given: Any) -> Any:
     return [given] if isinstance(given, Mapping) else given
 
 
+class OrOne:
+    """Tells the JSON Schema that one thing may stand for a list of it."""
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Called by pydantic."""
+        many = handler(schema)
+        return {"anyOf": [many, many["items"]]}
+
+
 __all__ = [
     "BytesPerSecond",
+    "OrOne",
     "Seconds",
     "SecondsOrNever",
     "SecondsOrNone",

@@ -91,15 +91,14 @@ def parse_scenario(text: str, name: str = "scenario.yaml") -> LoadedScenario:
 
 def unknown_checks(loaded: LoadedScenario, known: Mapping[str, object]) -> list[str]:
     """A message for each check of `checks:` that is not in the catalogue `known`."""
-    messages = []
-    for index, name in enumerate(loaded.scenario.checks):
-        if name not in known:
-            near = nearest(name, known)
-            hint = f'did you mean "{near}"?' if near else "see `harness list checks`"
-            messages.append(
-                f'{loaded.where(next(iter(loaded.cases)), ("checks", index))}: "{name}" is no check; {hint}'
-            )
-    return messages
+    messages: dict[str, None] = {}
+    for variant, scenario in loaded.cases.items():
+        for index, name in enumerate(scenario.checks):
+            if name not in known:
+                near = nearest(name, known)
+                hint = f'did you mean "{near}"?' if near else "see `harness list checks`"
+                messages[f'{loaded.where(variant, ("checks", index))}: "{name}" is no check; {hint}'] = None
+    return list(messages)
 
 
 def _load(source: Source, path: FilePath | None) -> LoadedScenario:

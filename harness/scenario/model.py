@@ -5,12 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
-from pydantic import BaseModel, BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 
 from harness.facts import FACT_NAMES
 from harness.policy import Ability
 from harness.problems import rule_broken, unknown_word
-from harness.scenario.base import Seconds, Strict, as_list, positive, tag_by_class
+from harness.scenario.base import OrOne, Seconds, Strict, as_list, positive, tag_by_class
 from harness.scenario.faults import Fault
 from harness.scenario.moments import (
     At,
@@ -43,8 +53,19 @@ def _lift_for(given: Mapping[str, Any]) -> dict[str, Any]:
     return entry
 
 
+def _allow(*names: str) -> ConfigDict:
+    """Tells the JSON Schema of keys that may also stand here, one level higher than the model keeps them."""
+
+    def extend(schema: dict[str, Any]) -> None:
+        schema["properties"] |= {name: {"description": f"As {name} inside."} for name in names}
+
+    return ConfigDict(json_schema_extra=extend)
+
+
 class Meanwhile(Strict):
     """A fault that hits while a step goes on."""
+
+    model_config = _allow("for")
 
     at: AtField
     do: Fault
@@ -60,6 +81,8 @@ _FLAT = ("nth", "every", "connection", "after", "filter", "edge")
 
 class TimelineEntry(Strict):
     """A fault that is tied to no step."""
+
+    model_config = _allow("for", *_FLAT)
 
     when: WhenField
     do: Fault
@@ -87,7 +110,7 @@ class TimelineEntry(Strict):
 
 class _Step(Strict):
     verb: ClassVar[str]
-    meanwhile: Annotated[tuple[Meanwhile, ...], BeforeValidator(as_list)] = ()
+    meanwhile: Annotated[tuple[Meanwhile, ...], BeforeValidator(as_list), OrOne()] = ()
     """Faults that hit while the step goes on: one, or a list of them."""
 
 
@@ -183,7 +206,7 @@ class HangUp(_Step):
     """The user ends the call: nothing may be dialled from here on."""
 
     verb: ClassVar[str] = "hang_up"
-    hang_up: Literal[True] = True
+    hang_up: Annotated[Literal[True], WithJsonSchema({"enum": [True, None]})]
 
     @field_validator("hang_up", mode="before")
     @classmethod
@@ -196,6 +219,7 @@ class HangUp(_Step):
 class Do(_Step):
     """A fault, now."""
 
+    model_config = _allow("for")
     verb: ClassVar[str] = "do"
     do: Fault
 
@@ -283,6 +307,8 @@ class Needs(Strict):
     client: tuple[Ability, ...] = ()
     proxy: Literal["any", "toxiproxy", "builtin"] = "any"
     """`builtin`: it has a fault that Toxiproxy cannot produce."""
+    credential: Literal["any", "token", "key", "oauth"] = "any"
+    """What the client must connect with, by its policy."""
 
 
 class Scenario(Strict):

@@ -15,6 +15,7 @@ def scenario_schema() -> dict[str, Any]:
     schema = Scenario.model_json_schema(by_alias=True, mode="validation")
     definitions = {name: _open(definition) for name, definition in schema.pop("$defs").items()}
     definitions["VariantValue"] = _REFERENCE
+    schema["properties"]["story"]["items"]["oneOf"].append({"const": "hang_up"})
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **_open(schema, except_for={"scenario", "variants"}),

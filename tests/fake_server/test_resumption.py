@@ -217,9 +217,13 @@ def test_updates_that_are_not_resumable_issue_nothing() -> None:
 @pytest.mark.parametrize("made", ["short", "0" * 36])
 def test_a_handle_that_is_odd_or_comes_twice_is_our_fault(made: str) -> None:
     known: Handles[History] = Handles(RULES, new_handle=lambda: made)
-    with pytest.raises(ValueError, match="36 characters"):
+
+    def issue_twice() -> None:
         for _ in range(2):
             known.issue("s", ())
+
+    with pytest.raises(ValueError, match="36 characters"):
+        issue_twice()
 
 
 def test_an_event_that_a_state_does_not_know_is_our_fault() -> None:
