@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 from aiohttp import web
 
@@ -30,6 +30,7 @@ from fake_server.session import Session
 __all__ = ["ActError", "FakeServer", "Gate", "Listener"]
 
 _STOP_S = 3.0
+_SERVICES: tuple[Literal["developer", "vertex"], ...] = ("developer", "vertex")
 
 
 class FakeServer:
@@ -65,7 +66,7 @@ class FakeServer:
         self._observe = observer
         self._gate = gate
         self._control = Control(behaviour, clock=clock, labels=labels, secrets=secrets)
-        self._press = FramePress(behaviour.frames, behaviour.profile, labels)
+        self._presses = {service: FramePress(behaviour.frames, service, labels) for service in _SERVICES}
         self._stopping = asyncio.Event()
         self._http = HttpApi(self._control.service, observer, self._stopping)
         self._listeners: dict[str, OpenListener] = {}
@@ -179,7 +180,7 @@ class FakeServer:
             transport,
             clock=self._clock,
             observer=self._observe,
-            press=self._press,
+            press=self._presses[session.caller.service],
             gate=self._gate,
             on_error=self._failed,
         )

@@ -33,9 +33,7 @@ class Presented:
 
     def told(self, labels: Labels) -> Credential:
         """The same without the secret."""
-        label = labels.get(self.secret)
-        if label is None:
-            label = labels.name("bearer" if self.kind == "bearer" else "unknown-credential", self.secret)
+        label = labels.get(self.secret) or labels.name("unknown-credential", self.secret)
         return Credential(self.kind, self.where, label)
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal, TypeAlias
 
 from fake_server import wire
 from fake_server.behaviour import FrameRules
@@ -16,16 +16,8 @@ _OPCODES = {"text": 0x1, "binary": 0x2, "close": 0x8, "pong": 0xA}
 _MOST_KEPT = 1024
 
 
-@dataclass(frozen=True, slots=True)
-class _Pressed:
-    source: object
-    """Kept, so that its identity stays its own."""
-    data: bytes
-    message: str
-    parts: tuple[str, ...]
-    size_bytes: int
-    payload: Payload
-    invalid: str | None
+_Pressed: TypeAlias = tuple[Mapping[str, Any], bytes, str, tuple[str, ...], int, Payload, str | None]
+"""The message itself (kept, so that its identity stays its own), its frame, and what a `FrameSent` says of it."""
 
 
 class FramePress:
@@ -40,23 +32,17 @@ class FramePress:
 
     def press(self, effect: Send, connection: int, index: int) -> tuple[bytes, FrameSent]:
         """The frame's bytes, and what to tell of it. `index` is 1 for the connection's first frame."""
-        pressed = self._kept.get(id(effect.message)) if effect.constant and index > 1 else None
+        kept = effect.constant and index > 1
+        pressed = self._kept.get(id(effect.message)) if kept else None
         if pressed is None:
-            pressed = self._press(effect, first=index == 1)
-            if effect.constant and index > 1:
+            pressed = self._press(effect.message, first=index == 1)
+            if kept:
                 if len(self._kept) >= _MOST_KEPT:
                     self._kept.clear()
                 self._kept[id(effect.message)] = pressed
-        return pressed.data, FrameSent(
-            connection,
-            index,
-            pressed.message,
-            pressed.parts,
-            pressed.size_bytes,
-            pressed.payload,
-            pressed.invalid,
-            effect.deliberate,
-        )
+        _, data, message, parts, size_bytes, payload, invalid = pressed
+        sent = FrameSent(connection, index, message, parts, size_bytes, payload, invalid, effect.deliberate)
+        return data, sent
 
     def press_raw(self, effect: SendRaw, connection: int, index: int) -> tuple[bytes, FrameSent]:
         """The same for a frame that is broken on purpose."""
@@ -65,19 +51,12 @@ class FramePress:
         size = len(effect.data)
         return frame, FrameSent(connection, index, message, parts, size, effect.document, effect.form, True)
 
-    def _press(self, effect: Send, *, first: bool) -> _Pressed:
-        message = effect.message
+    def _press(self, message: Mapping[str, Any], *, first: bool) -> _Pressed:
         rendered = wire.render(message, self._pretty)
         name, parts = wire.what_is(message)
-        return _Pressed(
-            message,
-            framed(self._opcode, rendered),
-            name,
-            parts,
-            len(rendered),
-            wire.journal_payload_sent(message, rendered, self._pretty, self._labels),
-            wire.invalid_reason(message, first=first, service=self._service),
-        )
+        payload = wire.journal_payload_sent(message, rendered, self._pretty, self._labels)
+        invalid = wire.invalid_reason(message, first=first, service=self._service)
+        return message, framed(self._opcode, rendered), name, parts, len(rendered), payload, invalid
 
 
 def framed(opcode: int, payload: bytes) -> bytes:

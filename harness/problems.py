@@ -50,7 +50,7 @@ def nearest(word: str, words: Iterable[str]) -> str | None:
 def unknown_word(given: object, words: Sequence[str], what: str, *, at: Path = (), key: bool = False) -> Exception:
     """The error to raise in a validator for a word that is none of `words`; `at` leads on to where it stands."""
     text = f'"{given}" is no {what}' if isinstance(given, str) else f"{show(given)} is no {what}"
-    return rule_broken(f"{text}; {_known(words)}{_suggestion(given, words)}", at=at, key=key)
+    return rule_broken(f"{text}; {_choices(given, words)}", at=at, key=key)
 
 
 def rule_broken(message: str, *, at: Path = (), key: bool = False) -> Exception:
@@ -160,7 +160,7 @@ def _problem(placed: _Placed, model_class: type[BaseModel]) -> Problem:
         name = str(error["loc"][-1])
         known = _keys_at(model_class, error["loc"][:-1])
         inside = f" in {dotted(path[:-1])}" if path[:-1] else ""
-        return Problem(path, f"unknown key `{name}`{inside}; {_known(known)}{_suggestion(name, known)}", True)
+        return Problem(path, f"unknown key `{name}`{inside}; {_choices(name, known)}", True)
     if kind == "missing":
         inside = dotted(path) or "the file"
         return Problem(path, f"{inside} lacks `{error['loc'][-1]}`, which it must have; add it")
@@ -168,7 +168,7 @@ def _problem(placed: _Placed, model_class: type[BaseModel]) -> Problem:
         words = re.findall(r"'([^']*)'", str(context["expected"]))
         if not words:
             return Problem(path, f"{here}: it must be {context['expected']}; write that")
-        return Problem(path, f"{here}: {_known(words)}{_suggestion(placed.given, words)}")
+        return Problem(path, f"{here}: {_choices(placed.given, words)}")
     if kind == "value_error":
         text = str(context["error"])
         return Problem(path, f"{dotted(path)}: {text}" if text.startswith(repr(placed.given)) else f"{here}: {text}")
@@ -205,13 +205,19 @@ def _rule_of_type(kind: str, context: Mapping[str, Any], message: str) -> str:
     return f"{message[:1].lower()}{message[1:]}; see the language reference"
 
 
-def _known(words: Sequence[str]) -> str:
-    return f"known are {', '.join(words)}" if words else "nothing may stand here"
+_SHORT_LIST = 16
+"""Longer lists are only printed where no word of them is near."""
 
 
-def _suggestion(given: object, words: Iterable[str]) -> str:
+def _choices(given: object, words: Sequence[str]) -> str:
+    """What may be written instead of `given`, and what was most likely meant."""
+    if not words:
+        return "nothing may stand here; take it away"
     near = nearest(str(given), words)
-    return f'; did you mean "{near}"?' if near else ""
+    if near is None:
+        return f"known are {', '.join(words)}"
+    known = f"known are {', '.join(words)}; " if len(words) <= _SHORT_LIST else ""
+    return f'{known}did you mean "{near}"?'
 
 
 def _keys_at(model_class: type[BaseModel], loc: Sequence[str | int]) -> list[str]:

@@ -139,6 +139,7 @@ def _read_text(path: FilePath, name: str) -> str:
         bad_at = raw.find(b"\0")
     except UnicodeDecodeError as error:
         bad_at = error.start
+        bad_at = min(at for at in (raw.find(b"\0"), error.start) if at >= 0)
         text = raw[:bad_at].decode("utf-8")
     if bad_at >= 0:
         line, column = _line_and_column(text, len(raw[:bad_at].decode("utf-8")))

@@ -152,7 +152,7 @@ class UpdateFault(_Lasting, _OnConnection, ServerFault):
     """Send a sessionResumptionUpdate now; `resumable: false` has no handle, and holds `for` so long."""
 
     server: Literal["update"]
-    resumable: bool = True
+    resumable: bool = Field(default=True, validate_default=True)
 
     @field_validator("resumable")
     @classmethod

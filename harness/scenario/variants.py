@@ -24,11 +24,28 @@ class Resolved:
 
     def in_file(self, path: Path) -> Path:
         """Where in the file stands what is at `path` of the resolved data."""
+        path = self._as_written(path)
         for length in range(len(path), -1, -1):
             origin = self._origins.get(path[:length])
             if origin is not None:
                 return origin + path[length:]
         return path
+
+    def _as_written(self, path: Path) -> Path:
+        """Without the numbers of lists that were written as the one thing in them."""
+        written: list[str | int] = []
+        node = self.data
+        for part in path:
+            if isinstance(part, int) and not isinstance(node, list):
+                continue
+            written.append(part)
+            if isinstance(node, dict):
+                node = node.get(part)
+            elif isinstance(node, list) and isinstance(part, int) and part < len(node):
+                node = node[part]
+            else:
+                node = None
+        return tuple(written)
 
 
 def resolve(data: Mapping[str, object], variant: str | None, values: Mapping[str, object]) -> Resolved:

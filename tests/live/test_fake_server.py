@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import signal
 import socket
 import ssl
 import struct
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
@@ -398,3 +400,64 @@ async def test_a_fault_of_ours_is_told_as_1011_and_to_the_owner(start: Start, mo
     await here.until("connection.ended")
     assert [type(error) for error in here.errors] == [ZeroDivisionError]
     here.errors.clear()
+
+
+async def test_the_server_on_its_own_serves_until_it_is_interrupted() -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "fake_server", "--model", "gemini-3.8-live", stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    async with asyncio.timeout(20):
+        lines = []
+        while not lines or not lines[-1].startswith("What happens"):
+            lines.append((await process.stdout.readline()).decode())
+        url = next(line.split()[1] for line in lines if line.startswith("  plain"))
+        async with aiohttp.ClientSession() as http, http.post(f"{url}/token") as answer:
+            assert (await answer.json())["token"].startswith("auth_tokens/")
+        process.send_signal(signal.SIGINT)
+        rest, _ = await process.communicate()
+    assert process.returncode == 0
+    assert b"token.minted" in rest
+    assert b"auth_tokens/" not in rest
+
+
+async def test_a_port_that_is_taken_is_said_without_a_traceback() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "fake_server", "--port", str(taken.getsockname()[1]), stderr=asyncio.subprocess.PIPE
+        )
+        async with asyncio.timeout(20):
+            _, errors = await process.communicate()
+    assert process.returncode == 3
+    assert errors.startswith(b"cannot listen at 127.0.0.1: ")
+    assert errors.count(b"\n") == 1
+
+
+async def test_an_upgrade_is_refused_by_http_when_ordered(start: Start) -> None:
+    here = await start()
+    here.server.act(acts.Refuse("http_503", times=1))
+    with pytest.raises(InvalidStatus) as caught:
+        await here.dial(f"?key={here.server.api_key}")
+    assert caught.value.response.status_code == 503
+    assert json.loads(caught.value.response.body)["error"]["status"] == "UNAVAILABLE"
+    await (await here.open()).close()
+    answered = here.of("upgrade.answered")
+    assert [(event.status, event.refusal, event.deliberate) for event in answered] == [
+        (503, "http_503", True),
+        (101, None, False),
+    ]
+
+
+@pytest.mark.parametrize("headers", [{"Authorization": "Bearer ya29.x"}, {"x-goog-api-key": "{key}"}])
+async def test_vertex_takes_bearers_and_express_keys(start: Start, headers: dict[str, str]) -> None:
+    here = await start(profile="vertex")
+    path = "/ws/google.cloud.aiplatform.v1beta1.LlmBidiService/BidiGenerateContent"
+    sent = {name: value.format(key=here.server.api_key) for name, value in headers.items()}
+    async with connect(f"ws://127.0.0.1:{here.server.port('live')}{path}", additional_headers=sent) as ws:
+        model = f"projects/p/locations/l/publishers/google/models/{here.server.model}"
+        await ws.send(json.dumps({"setup": {"model": model}}))
+        assert (await receive(ws))["setupComplete"]["sessionId"]
+    upgrade = here.of("upgrade.received")[0]
+    assert (upgrade.method, upgrade.version) == ("vertex", "v1beta1")
+    assert upgrade.credentials[0].label in ("unknown-credential-1", "key-1")
+    assert all(event.invalid is None for event in here.of("frame.sent"))

@@ -1,20 +1,27 @@
-"""RESUME-3: is one handle behind: resumes with the one before the newest."""
+"""RESUME-3: resumes with the oldest of the last three handles, "so that the service has surely stored it"."""
+
+from collections import deque
 
 from harness.clients.program import Message
 from harness.clients.reference import LiveClient, main
 
 
-class OneHandleBehind(LiveClient):
-    """Always one handle late."""
+class PrefersOldHandles(LiveClient):
+    """Always some handles late."""
 
-    name = "one-handle-behind"
-    newest: str | None = None
+    name = "prefers-old-handles"
+
+    def begin(self) -> None:
+        """A conversation starts without handles."""
+        super().begin()
+        self.handles: deque[str] = deque(maxlen=3)
 
     def take_update(self, update: Message) -> None:
-        """Wrong: an update moves the handle before it into place."""
+        """Wrong: the newest handle waits until two more have come."""
         if update.get("resumable") and update.get("newHandle"):
-            self.handle, self.newest = self.newest or update["newHandle"], update["newHandle"]
+            self.handles.append(update["newHandle"])
+            self.handle = self.handles[0]
 
 
 if __name__ == "__main__":
-    main(OneHandleBehind)
+    main(PrefersOldHandles)
