@@ -71,9 +71,9 @@ def test_the_contracts_example_loads_as_it_stands() -> None:
 def test_a_mistake_in_a_variant_is_told_once_and_where_it_is_written() -> None:
     text = CONTRACT_EXAMPLE.replace("network: stall", "network: stal").replace("for: 60s, scope", "for: 60, scope")
     assert mistakes(text) == (
-        'f.yaml:11:30: story[1].meanwhile.do.network: "stal" is no network fault; known are cut, reset, stall, '
+        'f.yaml:11:31: story[1].meanwhile.do.network: "stal" is no network fault; known are cut, reset, stall, '
         'blackhole, refuse, unavailable, slow, throttle, slice; did you mean "stall"?',
-        "f.yaml:12:46: story[1].meanwhile.do.for: 60 has no unit: a duration is a number with ms, s, m or h; write 60s",
+        "f.yaml:12:47: story[1].meanwhile.do.for: 60 has no unit: a duration is a number with ms, s, m or h; write 60s",
     )
 
 
@@ -234,12 +234,10 @@ def test_the_built_in_scenarios_are_all_there() -> None:
         assert loaded.source.data["do_nothing"], "each says what a client without reconnect code gets"  # type: ignore[index]
 
 
-@pytest.mark.parametrize("selected", find_scenarios(*sorted(BUILTIN)), ids=lambda one: one.label)
+@pytest.mark.parametrize("selected", find_scenarios(*sorted(BUILTIN.keys() - {"hang_up"})), ids=lambda one: one.label)
 def test_a_handle_that_holds_the_facts_is_received_before_the_fault(selected: library.Selected) -> None:
     """A fault of the story comes 250 ms or more after an update that holds what was taught: else no check can judge."""
     scenario = selected.scenario
-    if selected.label.startswith("hang_up"):
-        pytest.skip("nothing is resumed here")
     taught = next(step.teach for step in scenario.story if isinstance(step, Teach))
     first_fault = next(i for i, s in enumerate(scenario.story) if s.verb == "do" or s.meanwhile)
     waits = [
