@@ -1,0 +1,178 @@
+"""GOAWAY: the warning before the end of a connection."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+
+from fake_server import events as server
+from harness.checks.rule import Check, Numbered, Outcome, broken, holds, never_arose, unknown
+from harness.checks.view import View
+from harness.checks.view_connections import Connection
+from harness.checks.view_facts import Fact, at
+from harness.checks.view_gaps import Cause, SessionEnd
+from harness.verdict import Level
+
+DEADLINE_TOLERANCE_S = 0.25
+"""`timeLeft` is counted from its arrival, and the deadline from its sending."""
+FOLLOWS_WITHIN_S = 10.0
+"""GOAWAY-2: a session that starts so long after the deadline, or later, is no consequence of the goAway."""
+OLD_SOCKET_WATCHED_S = 1.0
+"""GOAWAY-2: so long after the old socket's end a second session would have been dialled by a client that errs."""
+
+_DURATION = re.compile(r"^([0-9]+(?:\.[0-9]*)?)s$")
+_NEEDS = frozenset({server.FrameSent.kind, server.SessionStarted.kind, server.UpgradeReceived.kind})
+
+
+@dataclass(frozen=True, slots=True)
+class _Warning:
+    """The first goAway of a connection."""
+
+    sent: Fact[server.FrameSent]
+    end: SessionEnd
+    deadline_s: float | None
+    """None: it named no time, or none that can be read."""
+    sessions: tuple[Connection, ...]
+    """Sessions that were dialled for after it and could be its consequence, in order."""
+
+
+def moves_before_the_deadline(view: View) -> Outcome:
+    """GOAWAY-1."""
+    policy = view.given.policy
+    if policy.go_away == "on_close":
+        return never_arose("by its policy the client waits for the close (`go_away: on_close`)")
+    if policy.redial != "eager":
+        return never_arose(f"by its policy the client dials at the next input only (`redial: {policy.redial}`)")
+    moved: list[Numbered | None] = []
+    timeless: _Warning | None = None
+    for warning in _warnings(view):
+        if warning.deadline_s is None:
+            timeless = warning
+            continue
+        limit_s = warning.deadline_s + DEADLINE_TOLERANCE_S
+        new = warning.sessions[0] if warning.sessions else None
+        if new is not None and new.session is not None and new.session.t <= limit_s:
+            moved += [warning.sent, new.session]
+        elif _lost_otherwise(warning) or view.leaving.asked_s <= limit_s or view.watched_until_s <= limit_s:
+            continue
+        else:
+            late = "" if new is None or new.session is None else f", but {new.session.t - limit_s:.1f} s after it"
+            return broken(
+                f"was not on a new connection before the {warning.deadline_s - warning.sent.t:g} s of goAway were over"
+                f"{late}",
+                warning.sent,
+                warning.end.drop,
+                new.session if new is not None else None,
+            )
+    if moved:
+        return holds("was on a new connection before the time of goAway was over", *moved)
+    if timeless is not None:
+        return never_arose("goAway named no time that could run out", timeless.sent)
+    return never_arose("no goAway was sent whose time ran out in this run")
+
+
+def moves_once(view: View) -> Outcome:
+    """GOAWAY-2."""
+    once: list[Numbered | None] = []
+    open_question: Outcome | None = None
+    for warning in _warnings(view):
+        sessions = warning.sessions
+        if len(sessions) > 1:
+            return broken(
+                f"one goAway led to {len(sessions)} new sessions, on connections "
+                f"{', '.join(str(one.number) for one in sessions)}",
+                warning.sent,
+                *(one.session for one in sessions),
+            )
+        if _lost_otherwise(warning) or view.leaving.asked_s <= warning.sent.t:
+            continue
+        if not sessions:
+            open_question = unknown("no new session was accepted after goAway", warning.sent, warning.end.drop)
+        elif view.watched_until_s < warning.end.live_until_s + OLD_SOCKET_WATCHED_S:
+            open_question = unknown("the run ended before the old socket did", warning.sent, sessions[0].session)
+        else:
+            once += [warning.sent, sessions[0].session]
+    if open_question is not None:
+        return open_question
+    if once:
+        return holds("each goAway led to one new session", *once)
+    return never_arose("no goAway was sent")
+
+
+def _warnings(view: View) -> list[_Warning]:
+    found = []
+    for end in view.ends:
+        if not end.connection.go_aways:
+            continue
+        sent = end.connection.go_aways[0]
+        time_left_s = _time_left_s(sent)
+        deadline_s = None if time_left_s is None else sent.t + time_left_s
+        old_end_s = end.live_until_s if math.isfinite(end.live_until_s) else sent.t
+        until_s = max(old_end_s, deadline_s or sent.t) + FOLLOWS_WITHIN_S
+        found.append(_Warning(sent, end, deadline_s, _consequences(view, sent.t, until_s)))
+    return found
+
+
+def _consequences(view: View, from_s: float, until_s: float) -> tuple[Connection, ...]:
+    """New sessions from the goAway on, up to the first that was lost for a reason of its own."""
+    sessions: list[Connection] = []
+    for end in view.ends:
+        connection = end.connection
+        dialled = connection.first_moment
+        if dialled is None or dialled.t < from_s or end.started_s > until_s:
+            continue
+        if connection.handle is not None and connection.handle.event.refusal is not None:
+            continue
+        sessions.append(connection)
+        if end.cause not in (Cause.CLIENT, Cause.OPEN) or connection.go_aways:
+            break
+    return tuple(sessions)
+
+
+def _lost_otherwise(warning: _Warning) -> bool:
+    """The connection was lost to something else before its time was over."""
+    end = warning.end
+    limit_s = warning.deadline_s if warning.deadline_s is not None else end.live_until_s
+    lost = end.cause in (Cause.NETWORK, Cause.SERVER_ABORT, Cause.EXIT, Cause.USER)
+    return lost and end.loss_s < limit_s - DEADLINE_TOLERANCE_S
+
+
+def _time_left_s(sent: Fact[server.FrameSent]) -> float | None:
+    told = at(sent.event.payload, "goAway", "timeLeft")
+    found = _DURATION.match(told) if isinstance(told, str) else None
+    return float(found[1]) if found is not None else None
+
+
+CHECKS = (
+    Check(
+        id="GOAWAY-1",
+        level=Level.SHOULD,
+        title="The warning is heeded",
+        rule="After goAway the client is on a new connection before `timeLeft` runs out.",
+        evidence="The `goAway` frame and its `timeLeft`, and the next session that started.",
+        fix="On goAway let the running turn end if there is time, close the socket, and resume with the newest handle.",
+        seen_in=(
+            "firebase/firebase-android-sdk#7648",
+            "sierra-research/tau2-bench#461",
+            "pydantic/pydantic-ai#6643",
+            "kizuna-ai-lab/sokuji#179",
+        ),
+        needs=_NEEDS,
+        judge=moves_before_the_deadline,
+    ),
+    Check(
+        id="GOAWAY-2",
+        level=Level.MUST,
+        title="One warning, one move",
+        rule=(
+            "One goAway leads to one new accepted session, not two: the close of the old socket must not start a "
+            "second."
+        ),
+        evidence="The `goAway` frame, every session that started after it, and the end of the old socket.",
+        fix="Make the reconnect belong to the connection that it replaces, and ignore events of sockets already left.",
+        seen_in=("firebase/firebase-android-sdk#7649",),
+        needs=_NEEDS,
+        judge=moves_once,
+    ),
+)
