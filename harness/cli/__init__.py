@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -114,6 +115,10 @@ def _leave_with(command: Callable[[], object]) -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
         click.echo(f"The harness itself failed: {error}", err=True)
+        code = ExitCode.HARNESS_FAULT
+    except Exception:  # noqa: BLE001 - a mistake of ours: never the exit code 1 that says "a check failed"
+        traceback.print_exc()
+        click.echo("The harness itself failed: please report the lines above.", err=True)
         code = ExitCode.HARNESS_FAULT
     sys.exit(int(code))
 

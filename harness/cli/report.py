@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import json
 import shlex
 import sys
@@ -13,12 +12,12 @@ from pathlib import Path
 
 import click
 
+from harness.cli.judging import JOURNAL, VERDICT, Rules, judge_and_write, read_rules
 from harness.errors import UserMistake
 from harness.journal.events import Journal, RunPlanned
 from harness.journal.reader import read_journal
 from harness.verdict import ExitCode, Verdict, merge_exit_codes
 
-JOURNAL = "journal.jsonl"
 WATCH_EVERY_S = 1.0
 
 
@@ -27,10 +26,7 @@ class ReportOptions:
     """The command line of `harness report`, checked."""
 
     directory: Path
-    baseline: Path | None
-    client_config: Path | None
-    select: str | None
-    strict: bool
+    rules: Rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +65,7 @@ def report(
     """
     from reports.console import Console
 
-    options = ReportOptions(
-        Path(directory),
-        Path(baseline) if baseline else None,
-        Path(client_config) if client_config else None,
-        select,
-        strict,
-    )
+    options = ReportOptions(Path(directory), _rules(client_config, baseline, select, strict))
     folders = find_runs(options.directory)
     if not folders and not watch:
         raise UserMistake(
@@ -107,34 +97,30 @@ def find_runs(directory: Path) -> list[Path]:
 
 def judge_and_draw(folder: Path, options: ReportOptions, *, keep_verdict: bool = True) -> Verdict:
     """Judge one stored run, and write its report.html and, with `keep_verdict`, its verdict.json."""
-    from harness.baseline import load_baseline
-    from harness.cli.texts import check_texts
-    from harness.client_config import load_client_config
-    from harness.judge import judge_run
-    from harness.verdict_json import write_verdict
-    from reports.write import write_run
-
     journal = read_journal(folder / JOURNAL)
     stored = stored_run(folder, journal)
-    verdict = judge_run(
+    return judge_and_write(
+        folder,
         journal,
+        options.rules,
         client_name=stored.client,
         reproduce=stored.reproduce,
-        baseline=load_baseline(options.baseline) if options.baseline else None,
-        waivers=load_client_config(options.client_config).waivers if options.client_config else (),
-        strict=options.strict,
-        select=options.select,
-        today=datetime.datetime.now().astimezone().date(),
+        keep_verdict=keep_verdict,
     )
-    if keep_verdict:
-        write_verdict(folder / "verdict.json", verdict)
-    write_run(folder, journal, verdict, check_texts())
-    return verdict
+
+
+def _rules(client_config: str | None, baseline: str | None, select: str | None, strict: bool) -> Rules:
+    if client_config is None:
+        return read_rules(baseline=baseline, select=select, strict=strict)
+    from harness.client_config import load_client_config
+
+    waivers = load_client_config(Path(client_config)).waivers
+    return read_rules(baseline=baseline, select=select, strict=strict, waivers=waivers, waivers_in=client_config)
 
 
 def stored_run(folder: Path, journal: Journal) -> StoredRun:
     """What a journal does not say, since no check may see it: from verdict.json, else from the folder and the plan."""
-    told = _json_object(folder / "verdict.json")
+    told = _json_object(folder / VERDICT)
     client, reproduce = told.get("client"), told.get("reproduce")
     return StoredRun(
         folder,

@@ -120,6 +120,7 @@ def test_wrong_usage_is_exit_code_4_with_the_nearest_command() -> None:
         (UserMistake(["a:1:1: one", "a:2:1: two"]), 4, "a:1:1: one\na:2:1: two\n"),
         (HarnessFault("the proxy died"), 3, "The harness itself failed: the proxy died\n"),
         (OSError(28, "No space left on device"), 3, "The harness itself failed: [Errno 28] No space left on device\n"),
+        (KeyError("a mistake of ours"), 3, "KeyError: 'a mistake of ours'\nThe harness itself failed: please report"),
         (KeyboardInterrupt(), 130, "Interrupted."),
         (click.UsageError("no"), 4, "Error: no\n"),
         (5, 5, ""),

@@ -35,7 +35,6 @@ def asked(sample: ModuleType, monkeypatch: pytest.MonkeyPatch) -> list[dict[str,
         "harness.judge": {"judge_run": judge_run},
         "harness.verdict_json": {"write_verdict": write_verdict},
         "harness.cli.texts": {"check_texts": lambda: sample.EXPLAIN},
-        "harness.baseline": {"load_baseline": lambda path: path},
     }
     for name, members in stand_ins.items():
         monkeypatch.setitem(sys.modules, name, SimpleNamespace(**members))  # type: ignore[arg-type]
