@@ -12,12 +12,14 @@ from harness.checks.view import View
 from harness.checks.view_connections import Connection
 from harness.checks.view_facts import Fact, at
 from harness.checks.view_gaps import Cause, SessionEnd
+from harness.journal.events import UserTurn
 from harness.verdict import Level
 
 DEADLINE_TOLERANCE_S = 0.25
 """`timeLeft` is counted from its arrival, and the deadline from its sending."""
 FOLLOWS_WITHIN_S = 10.0
 """GOAWAY-2: a session that starts so long after the deadline, or later, is no consequence of the goAway."""
+BACK_WITHIN_S = 10.0
 OLD_SOCKET_WATCHED_S = 1.0
 """GOAWAY-2: so long after the old socket's end a second session would have been dialled by a client that errs."""
 
@@ -100,6 +102,38 @@ def moves_once(view: View) -> Outcome:
     return never_arose("no goAway was sent")
 
 
+def comes_back_after_the_close(view: View) -> Outcome:
+    """GOAWAY-4."""
+    back: list[Numbered | None] = []
+    doubtful: Outcome | None = None
+    for gap in view.gaps:
+        if gap.end.cause is not Cause.SERVER_CLOSE or gap.go_away is None or gap.closed_s <= gap.drop.t:
+            continue
+        from_s = max(gap.known_s, gap.there_s)
+        if view.given.policy.redial != "eager":
+            from_s = next((turn.t for turn in view.facts.of(UserTurn) if turn.t >= from_s), math.inf)
+        limit_s = from_s + BACK_WITHIN_S
+        watched_s = min(view.watched_until_s, view.leaving.asked_s)
+        if gap.closed_s <= limit_s and gap.next is not None:
+            back += [gap.go_away, gap.drop, gap.next.session]
+        elif math.isinf(from_s) or view.leaving.asked_s <= from_s:
+            continue
+        elif watched_s >= limit_s or view.gave_up(gap.drop.t) or view.exited(gap.drop.t):
+            return broken(
+                f"not back within {BACK_WITHIN_S:g} s of the close that followed goAway",
+                gap.go_away,
+                gap.drop,
+                gap.next.session if gap.next is not None else None,
+            )
+        else:
+            doubtful = unknown(f"watched for {watched_s - from_s:.1f} s after the close only", gap.go_away, gap.drop)
+    if doubtful is not None:
+        return doubtful
+    if back:
+        return holds("was back in time after the close that followed goAway", *back)
+    return never_arose("no connection was closed for a goAway that the client had ignored")
+
+
 def _warnings(view: View) -> list[_Warning]:
     found = []
     for end in view.ends:
@@ -174,5 +208,19 @@ CHECKS = (
         seen_in=("firebase/firebase-android-sdk#7649",),
         needs=_NEEDS,
         judge=moves_once,
+    ),
+    Check(
+        id="GOAWAY-4",
+        level=Level.MUST,
+        title="The close after the warning is not the end",
+        rule=(
+            "When the server closes after goAway, also after silence, the client is back within 10 s of the close, or "
+            "of the next user input (`redial: on_demand`)."
+        ),
+        evidence="The close that followed a `goAway`, and the next session that started.",
+        fix="Treat the close 1008 or 1011 after a goAway as any other drop: dial again, with the newest handle.",
+        seen_in=("firebase/firebase-android-sdk#7649", "kizuna-ai-lab/sokuji#179"),
+        needs=_NEEDS | {server.CloseSent.kind},
+        judge=comes_back_after_the_close,
     ),
 )

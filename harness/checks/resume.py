@@ -17,7 +17,6 @@ from harness.checks.rule import (
 )
 from harness.checks.view import View
 from harness.checks.view_facts import Fact
-from harness.checks.view_gaps import Gap
 from harness.checks.view_tokens import EMPTY_HANDLE, UNKNOWN_HANDLE, Handle, Presented
 from harness.journal.events import UserTurn
 from harness.verdict import Level
@@ -182,7 +181,7 @@ def facts_survive(view: View) -> Outcome:
         if owed and handle is not None:
             asked.append((turn, owed, handle))
     if not asked:
-        return never_arose("nothing was asked, after a drop, that the newest handle received held")
+        return never_arose("nothing was asked, after a drop or a fault, that the newest handle received held")
     right: list[Numbered | None] = []
     unanswered: list[Fact[UserTurn]] = []
     for turn, owed, handle in asked:
@@ -221,9 +220,11 @@ def _issued(view: View) -> Mapping[str, Handle]:
 
 
 def _unseen_dial(view: View) -> Outcome | None:
-    """There were dials after a drop, but whoever was dialled never saw a setup."""
+    """There were dials after a drop, but whoever was dialled never saw a setup, and nobody had hung up meanwhile."""
     for gap, dials in view.presented:
-        if not dials and gap.dials and not all(dial.t < gap.drop.t for dial in gap.dials):
+        if gap.next is None and view.leaving.hung_up is not None:
+            continue
+        if not dials and any(dial.t >= gap.drop.t for dial in gap.dials):
             return unknown("dials followed the drop, and none of them came as far as a setup", gap.drop, *gap.dials)
     return None
 
@@ -235,22 +236,22 @@ def _useless_update(view: View, dial: Presented) -> Handle | None:
 
 
 def _owed(view: View, turn: Fact[UserTurn]) -> tuple[frozenset[str], Handle | None]:
-    """Facts asked for in `turn` that the newest handle of some gap before it held, and that handle."""
+    """Facts asked for in `turn` that the newest handle before some drop or fault held, and that handle."""
     asked = frozenset(turn.event.asks)
     owed: frozenset[str] = frozenset()
     newest: Handle | None = None
-    for gap in _gaps_before(view, turn.t):
-        handle = next(
-            (one for one in reversed(view.handles) if one.certain and one.usable and one.n < gap.drop.n), None
-        )
+    for broken_n in _breaks_before(view, turn.t):
+        handle = next((one for one in reversed(view.handles) if one.certain and one.usable and one.n < broken_n), None)
         if handle is not None and handle.facts & asked:
             owed |= handle.facts & asked
             newest = handle
     return owed, newest
 
 
-def _gaps_before(view: View, t: float) -> Iterator[Gap]:
-    return (gap for gap in view.gaps if gap.drop.t <= t)
+def _breaks_before(view: View, t: float) -> Iterator[int]:
+    """Where sessions were lost before `t`, and where faults came into force that a client may have ridden out."""
+    yield from (gap.drop.n for gap in view.gaps if gap.drop.t <= t)
+    yield from (fault.in_force.n for fault in view.faults if fault.in_force is not None and fault.in_force.t <= t)
 
 
 def _last_answer(view: View, turn: Fact[UserTurn]) -> Fact[server.TurnAnswered] | None:

@@ -36,7 +36,7 @@ def abnormal_end_is_answered(view: View) -> Outcome:
         if not gap.end.abnormal or view.leaving.asked_s <= gap.drop.t:
             continue
         from_s = _may_dial_from_s(view, gap)
-        if from_s is None:
+        if from_s is None or view.leaving.asked_s <= from_s:
             continue
         deadline_s = from_s + NEW_DIAL_WITHIN_S
         dial = next((one for one in gap.dials if one.t >= gap.drop.t), None)
@@ -45,11 +45,17 @@ def abnormal_end_is_answered(view: View) -> Outcome:
             back += [gap.drop, in_time[-1]]
             continue
         watched_s = min(view.watched_until_s, view.leaving.asked_s)
-        ended = view.gave_up(gap.drop.t) or view.exited(gap.drop.t)
+        ended = view.gave_up(gap.end.loss_s) or view.exited(gap.end.loss_s)
         if dial is not None:
             return broken(f"dialled {dial.t - from_s:.0f} s after the link was there again", gap.drop, dial)
         if ended is not None or watched_s >= deadline_s:
-            how = "" if ended is None else ", and it had given up" if ended in view.told(gap.drop.t) else ", and exited"
+            how = (
+                ""
+                if ended is None
+                else ", and it had given up"
+                if ended in view.told(gap.end.loss_s)
+                else ", and exited"
+            )
             return broken(
                 f"did not dial again after {_how_it_ended(gap)}{how}; watched for {watched_s - gap.drop.t:.0f} s",
                 gap.drop,

@@ -60,6 +60,11 @@ BROKEN_CLIENTS: tuple[BrokenClient, ...] = (
     _broken("GOAWAY-1", ("goaway_idle",)),
     _broken("GOAWAY-2", ("goaway_idle",)),
     _broken(
+        "GOAWAY-4",
+        ("goaway_idle",),
+        GOAWAY_1="who waits for the close cannot be back before it",
+    ),
+    _broken(
         "RETRY-1",
         ("drop_idle",),
         RESUME_2=_NEVER_BACK,
