@@ -19,7 +19,7 @@ FAILED_IN_A_SECOND = 5
 FAILED_IN_HALF_A_MINUTE = 15
 QUIET_S = 10.0
 READS_THE_LINE_S = 0.25
-"""RETRY-6: a dial that was under way while the hang-up was being read is none that follows it."""
+"""RETRY-6: a dial that came so soon, and was given up, was under way while the hang-up was being read."""
 SEEN_LATE_S = 0.1
 """RETRY-7: the close of the old socket and the start of the new session come on two links."""
 OVERLAP_S = 10.0
@@ -105,7 +105,11 @@ def hanging_up_is_the_end(view: View) -> Outcome:
     hung_up = view.leaving.hung_up
     if hung_up is None:
         return never_arose("the user did not hang up")
-    after = [dial for dial in view.dials if dial.t > hung_up.t + READS_THE_LINE_S]
+    after = [
+        dial
+        for dial in view.dials
+        if dial.t > hung_up.t and not (dial.failed and dial.t <= hung_up.t + READS_THE_LINE_S)
+    ]
     if after:
         return broken(
             f"dialled {after[0].t - hung_up.t:.1f} s after the user had hung up"
