@@ -86,13 +86,20 @@ class Row:
     tripped_in: tuple[str, ...]
     """Scenarios in which that client fails it."""
     not_tripped_in: tuple[str, ...]
-    """Scenarios in which it should, and does not, or was not played."""
+    """Scenarios in which it should, and does not."""
+    not_played_in: tuple[str, ...]
+    """Scenarios in which it should, and that could not be played or were a fault of the harness."""
     reference_holds: int
     """Runs of the reference client in which it holds."""
     reference_breaks: int
     """Runs of the reference client that fail it or are warned of it."""
     reference_unknown: int
     reference_not_applicable: int
+
+    @property
+    def played(self) -> bool:
+        """True when the broken client was judged anywhere."""
+        return bool(self.tripped_in or self.not_tripped_in)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +169,7 @@ def compare(
     shown = [check for check in levels if only is None or check in only]
     rows = [_row(check, levels[check], expected, verdicts) for check in shown]
     for row in rows:
-        found += _unproved(row, expected, verdicts)
+        found += [Mismatch("", told) for told in _unproved(row, whole=only is None)]
     return Matrix(tuple(rows), tuple(found), tuple(not_played), played)
 
 
@@ -240,12 +247,15 @@ def _row(check: str, level: Level, expected: Iterable[Expected], verdicts: Mappi
     name: str | None = None
     tripped: list[str] = []
     not_tripped: list[str] = []
+    not_played: list[str] = []
     counts = dict.fromkeys(CheckStatus, 0)
     for run in expected:
-        finding = _finding(verdicts.get(run.label), check)
+        verdict = verdicts.get(run.label)
+        finding = _finding(verdict, check)
         if run.player.check == check:
             name = run.player.name
-            (tripped if finding is not None and _trips(finding) else not_tripped).append(run.scenario)
+            place = not_played if not _counts(verdict) else tripped if finding and _trips(finding) else not_tripped
+            place.append(run.scenario)
         if run.player.role is Role.REFERENCE and finding is not None:
             counts[finding.status] += 1
     return Row(
@@ -254,6 +264,7 @@ def _row(check: str, level: Level, expected: Iterable[Expected], verdicts: Mappi
         name,
         tuple(tripped),
         tuple(not_tripped),
+        tuple(not_played),
         reference_holds=counts[CheckStatus.PASS],
         reference_breaks=counts[CheckStatus.FAIL] + counts[CheckStatus.WARN],
         reference_unknown=counts[CheckStatus.UNKNOWN],
@@ -261,37 +272,24 @@ def _row(check: str, level: Level, expected: Iterable[Expected], verdicts: Mappi
     )
 
 
-def _unproved(row: Row, expected: Iterable[Expected], verdicts: Mapping[str, Verdict]) -> Iterator[Mismatch]:
-    """What keeps a check from being proved although no run of its own is wrong."""
+def _unproved(row: Row, *, whole: bool) -> Iterator[str]:
+    """What keeps a check from being proved although no run is wrong; `whole`: every built-in scenario was played."""
     if row.broken_client is None:
         if row.level is not Level.SELF:
-            yield Mismatch("", f"{row.check}: no broken client is made for it")
-        return
-    runs = [run for run in expected if run.player.check == row.check]
-    if all(_skipped(verdicts.get(run.label)) for run in runs):
-        yield Mismatch("", f"{row.check}: not proved, since none of the runs of its broken client could be played")
-    reference = {run.scenario: run for run in expected if run.player.role is Role.REFERENCE}
-    for run in runs:
-        beside = reference.get(run.scenario)
-        verdict = verdicts.get(beside.label) if beside is not None else None
-        finding = _finding(verdict, row.check)
-        if beside is None or finding is None:
-            continue
-        told_already = _breaks(finding) or (finding.status is CheckStatus.UNKNOWN and row.level is Level.MUST)
-        if finding.status is not CheckStatus.PASS and not told_already:
-            yield Mismatch(
-                beside.label,
-                f"{row.check} should hold here, where its broken client is played, and "
-                f"{_STATES[finding.status]}: {finding.summary}",
-            )
+            yield f"{row.check}: no broken client is made for it"
+    elif not row.played:
+        yield f"{row.check}: not proved, since none of the runs of its broken client could be played"
+    if whole and not row.reference_holds + row.reference_breaks + row.reference_unknown:
+        yield f"{row.check}: not proved, since in no run of the reference client it came to it"
 
 
-def _skipped(verdict: Verdict | None) -> bool:
-    return verdict is not None and verdict.status is RunStatus.SKIPPED
+def _counts(verdict: Verdict | None) -> bool:
+    """True for a run that was played and is no fault of ours: the others say nothing about the client."""
+    return verdict is not None and verdict.status not in (RunStatus.SKIPPED, RunStatus.ERROR)
 
 
 def _finding(verdict: Verdict | None, check: str) -> Finding | None:
-    """What one check found in a run that can be believed; None for a run that was not played, or is our fault."""
-    if verdict is None or verdict.status in (RunStatus.SKIPPED, RunStatus.ERROR):
+    """What one check found in a run that counts; None: nothing."""
+    if verdict is None or not _counts(verdict):
         return None
     return next((one for one in verdict.checks if one.check == check), None)

@@ -10,19 +10,24 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO, cast
+from typing import TextIO, cast
 
 import click
 
-from harness.selftest import Expected, Matrix, Mismatch, Role, Row, compare, expected_runs, mismatches
+from harness.checks import CATALOGUE
+from harness.cli.check_names import checks_matching
+from harness.cli.judging import JOURNAL
+from harness.cli.playing import MAX_SEED, ProxyKind, WantedRun, play, prepare_out
+from harness.client_config import PYTHON, REFERENCE_FILE, ClientConfig, load_client_config, reference_client
+from harness.clients.catalogue import BROKEN_CLIENTS
+from harness.engine.suite import FinishedRun, default_jobs
+from harness.journal.reader import read_journal
+from harness.scenario.library import Selected, builtin_names, find_scenarios
+from harness.selftest import Expected, Matrix, Mismatch, Player, Role, Row, compare, expected_runs, mismatches
 from harness.verdict import ExitCode, Level, RunStatus, Verdict
+from harness.verdict_json import write_whole
 
-if TYPE_CHECKING:
-    from harness.cli.playing import ProxyKind, WantedRun
-    from harness.client_config import ClientConfig
-    from harness.engine.suite import FinishedRun
-    from harness.selftest import Player
-
+DO_NOTHING_FILE = REFERENCE_FILE.with_name("do_nothing.yaml")
 CLIENT_FILE = "client.yaml"
 """Written into each client's folder, so that one run can be repeated alone."""
 
@@ -30,7 +35,7 @@ CLIENT_FILE = "client.yaml"
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--only", metavar="CHECK_GLOB", help="Prove these checks only, as in 'RESUME-*'.")
 @click.option("--jobs", type=click.IntRange(1), help="Runs at one time.  [default: enough to keep the machine busy]")
-@click.option("--seed", type=click.IntRange(0, 2**53 - 1), help="For all runs.  [default: drawn]")
+@click.option("--seed", type=click.IntRange(0, MAX_SEED), help="For all runs.  [default: drawn]")
 @click.option("--out", metavar="DIR", help="Where results go.  [default: harness-results/selftest-<time>-<seed>]")
 @click.option(
     "--proxy",
@@ -50,13 +55,6 @@ def selftest(
     made for and nothing unrelated, and the client that does nothing must get the verdict that each scenario states.
     Exit code 0: all is so; 1: something is not, and is listed; 3: a fault of the harness.
     """
-    from harness.checks import CATALOGUE
-    from harness.cli.check_names import checks_matching
-    from harness.cli.playing import play, prepare_out
-    from harness.clients.catalogue import BROKEN_CLIENTS
-    from harness.engine.suite import default_jobs
-    from harness.scenario.library import builtin_names, find_scenarios
-
     chosen = None if only is None else [check.id for check in checks_matching(only, "--only")]
     drawn = seed if seed is not None else random.SystemRandom().randrange(1, 1_000_000)
     started = datetime.datetime.now().astimezone()
@@ -74,7 +72,10 @@ def selftest(
     outcome = play(wanted, progress, jobs=jobs or default_jobs(), proxy=cast("ProxyKind", proxy), note=progress.note)
     verdicts = {one.planned.label: one.verdict for one in outcome.finished}
     matrix = compare(expected, verdicts, {check.id: check.level for check in CATALOGUE.values()}, chosen)
-    exit_code = ExitCode.INTERRUPTED if outcome.interrupted else matrix.exit_code
+    exit_code = matrix.exit_code
+    if outcome.interrupted:
+        # What was stopped, or never begun, says nothing.
+        matrix, exit_code = replace(matrix, mismatches=()), ExitCode.INTERRUPTED
     index = _write_index(folder, outcome.finished, exit_code)
     if as_json:
         click.echo(json.dumps(_document(matrix, exit_code, drawn, outcome.finished), indent=2, ensure_ascii=False))
@@ -101,34 +102,23 @@ _EXIT_WORDS = {
 
 
 def client_of(player: Player) -> ClientConfig:
-    """How one of our own clients is started: as the reference client is, with its profile, but for the do-nothing one.
+    """How one of our own clients is started, and what it promises.
 
-    That one has no more than text and audio, and what a quick start promises: the contract's defaults.
+    The broken ones promise what the reference client does; the one that does nothing has a file of its own.
     """
-    from harness.client_config import PYTHON, reference_client
-    from harness.policy import ClientProfile
-
-    reference = reference_client()
-    profile = reference.profile
-    if player.role is Role.DO_NOTHING:
-        profile = ClientProfile(can=frozenset({"text", "audio"}))
-    return replace(reference, name=player.name, command=(PYTHON, "-m", player.module), profile=profile)
+    config = load_client_config(DO_NOTHING_FILE) if player.role is Role.DO_NOTHING else reference_client()
+    return replace(config, name=player.name, command=(PYTHON, "-m", player.module))
 
 
 def _wanted_runs(
-    expected: Sequence[Expected], scenarios: Mapping[str, object], out: Path, seed: int
+    expected: Sequence[Expected], scenarios: Mapping[str, Selected], out: Path, seed: int
 ) -> list[WantedRun]:
-    from harness.cli.playing import WantedRun
-    from harness.scenario.library import Selected
-
     wanted = []
     for run in expected:
-        selected = scenarios[run.scenario]
-        assert isinstance(selected, Selected)  # noqa: S101 - they come from `find_scenarios`
         config = out / run.player.name / CLIENT_FILE
         wanted.append(
             WantedRun(
-                selected=selected,
+                selected=scenarios[run.scenario],
                 client=client_of(run.player),
                 seed=seed,
                 label=run.label,
@@ -141,8 +131,6 @@ def _wanted_runs(
 
 def _write_clients(wanted: Sequence[WantedRun]) -> None:
     """A client.yaml for each client (JSON is YAML), for the commands that repeat single runs."""
-    from harness.verdict_json import write_whole
-
     for client in {run.client.name: run.client for run in wanted}.values():
         folder = next(run.folder.parent for run in wanted if run.client.name == client.name)
         folder.mkdir(parents=True, exist_ok=True)
@@ -190,6 +178,9 @@ class Progress:
         """It was played and judged."""
         from reports.text import seconds
 
+        if verdict.exit_code is ExitCode.INTERRUPTED:
+            self.line(f"STOP  {label}")
+            return
         run = next(one for one in self.expected if one.label == label)
         wrong = mismatches(run, verdict)
         if verdict.status is RunStatus.SKIPPED:
@@ -234,7 +225,8 @@ def _trouble(label: str, found: Sequence[Mismatch], finished: FinishedRun | None
 def _cells(row: Row) -> tuple[str, str, str, str, str]:
     name = row.broken_client or ("none: it is about the harness" if row.level is Level.SELF else "NONE")
     missed = f"NOT in {', '.join(row.not_tripped_in)}" if row.not_tripped_in else ""
-    where = "; ".join(part for part in (", ".join(row.tripped_in), missed) if part) or "-"
+    left_out = f"not played in {', '.join(row.not_played_in)}" if row.not_played_in else ""
+    where = "; ".join(part for part in (", ".join(row.tripped_in), missed, left_out) if part) or "-"
     counts = [
         (row.reference_breaks, "BREAKS"),
         (row.reference_unknown, "UNKNOWN"),
@@ -269,9 +261,6 @@ def _document(matrix: Matrix, exit_code: ExitCode, seed: int, finished: Sequence
 
 def _write_index(out: Path, finished: Sequence[FinishedRun], exit_code: ExitCode) -> Path:
     """The page clients × scenarios; no JUnit or Allure, where a broken client's failure would count as one."""
-    from harness.cli.judging import JOURNAL
-    from harness.journal.reader import read_journal
-    from harness.verdict_json import write_whole
     from reports.index import render_index
     from reports.write import make_record
 
