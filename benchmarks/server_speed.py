@@ -141,9 +141,7 @@ def compare(name: str, case: Case, rounds: int, connections: int, seconds: float
     samples = []
     with tempfile.TemporaryDirectory(prefix="server-speed-") as folder, ExitStack() as servers:
         journal, recorded = Path(folder, "journal.jsonl"), Path(folder, "answers.json")
-        fake = servers.enter_context(
-            running("journalled_server.py", case.model, str(case.audio_s), str(journal))
-        )
+        fake = servers.enter_context(running("journalled_server.py", case.model, str(case.audio_s), str(journal)))
         path = f"{PATH}?key={fake.greeting[1]}"
         answers = record_answers(fake.port, path, case)
         recorded.write_bytes(orjson.dumps(answers))

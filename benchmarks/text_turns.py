@@ -37,7 +37,9 @@ def setup(model: str, modality: str) -> dict[str, object]:
 
 def turn(caller: int, number: int) -> str:
     """A user turn. No two are the same text, and all are of the same length."""
-    text = f"This is caller {caller:04} at turn {number:06}: the weather is fine here, tell me something about yourself."
+    text = (
+        f"This is caller {caller:04} at turn {number:06}: the weather is fine here, tell me something about yourself."
+    )
     content = f'{{"turns":[{{"role":"user","parts":[{{"text":"{text}"}}]}}],"turnComplete":true}}'
     return f'{{"clientContent":{content}}}'
 
@@ -67,8 +69,8 @@ class Caller:
         got = b""
         while not got.endswith(end):
             more = self.socket.recv(65536)
-            if not more or b" 101 " not in got + more and end == b"\r\n\r\n":
-                raise SystemExit(f"caller {self.number} was refused: {(got + more)[:200]!r}")
+            if not more:
+                raise SystemExit(f"caller {self.number} was refused: {got[:200]!r}")
             got += more
 
     def say(self) -> None:

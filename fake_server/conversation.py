@@ -248,7 +248,8 @@ class Conversation:
             self._begin(turn, now_s)
 
     def _begin(self, turn: UserTurn, now_s: float) -> None:
-        self.out.extend(Tell(event) for event in self.speaker.superseded())
+        for event in self.speaker.superseded():
+            self.out.append(Tell(event))
         self.memory.unanswered = turn
         self.speaker.begin(turn, now_s)
         if self.speaker.due_s <= now_s:
@@ -261,7 +262,7 @@ class Conversation:
 
 def _text_of(content: object) -> str:
     """All text of a Content."""
-    if not isinstance(content, Mapping):
+    if type(content) is not dict:
         return ""
-    texts = [part.get("text") for part in content.get("parts") or () if isinstance(part, Mapping)]
-    return " ".join(text for text in texts if isinstance(text, str) and text)
+    texts = [part.get("text") for part in content.get("parts") or () if type(part) is dict]
+    return " ".join([text for text in texts if type(text) is str and text])

@@ -15,6 +15,8 @@ _STATEMENT = re.compile(
     rf"\b(?:my|your|the user's)\s+{_FACT_NAME}\s+is\s+(?!not\b)([^?!\n]+?)\s*(?=[.!?](?:\s|$)|$|\n)", re.IGNORECASE
 )
 _QUESTION = re.compile(rf"\b(?:what(?:'s| is)|do you (?:know|remember))\s+my\s+{_FACT_NAME}\s*\?", re.IGNORECASE)
+_OWNER = re.compile(r"(?:my|your|user's)\s")
+"""The quick look, at a casefolded text: without one of these there is no statement in it."""
 _SMALL_TALK = ("I see.", "All right.", "Please go on.")
 
 
@@ -61,15 +63,18 @@ class FakeModel:
         if not text:
             return _NOTHING
         taught: dict[str, str] = {}
-        for match in _STATEMENT.finditer(text):
-            name, value = match[1].lower(), match[2].strip()
-            if GAP not in name and GAP not in value:
-                taught[name] = value
+        if _OWNER.search(text.casefold()):
+            for match in _STATEMENT.finditer(text):
+                name, value = match[1].lower(), match[2].strip()
+                if GAP not in name and GAP not in value:
+                    taught[name] = value
         for name, value, value_pattern, name_pattern in self._named:
             if value in text and value_pattern.search(text) and name_pattern.search(text):
                 taught[name] = value
                 taught.pop(name.lower() if name != name.lower() else "", None)
-        asked = tuple(dict.fromkeys(self._proper(match[1]) for match in _QUESTION.finditer(text)))
+        asked: tuple[str, ...] = ()
+        if "?" in text:
+            asked = tuple(dict.fromkeys(self._proper(match[1]) for match in _QUESTION.finditer(text)))
         if not taught and not asked:
             return _NOTHING
         return Understood(taught, asked)

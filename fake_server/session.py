@@ -58,6 +58,7 @@ class Session(OrderedConnection):
         )
         heard: list[HeardAudio] = []
         speech: tuple[SpeechRange, ...] = ()
+        problems: tuple[str, ...] = ()
         unrecognised = 0
         for chunk in frame.audio:
             found = self._recogniser.feed(chunk.pcm)
@@ -65,7 +66,8 @@ class Session(OrderedConnection):
             speech += found.ranges
             unrecognised += found.unrecognised_samples
         objection = self._objection(frame)
-        problems = tuple(problem.text for problem in frame.problems)
+        if frame.problems:
+            problems = tuple(problem.text for problem in frame.problems)
         if objection is not None:
             problems = (*problems, objection.reason())
         payload = wire.journal_payload(frame, self._service.labels)

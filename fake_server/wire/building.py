@@ -16,6 +16,11 @@ Message: TypeAlias = dict[str, Any]
 
 OUTPUT_MIME_TYPE = "audio/pcm;rate=24000"
 
+_PROMPT_NAMES = ("promptTokenCount", "promptTokensDetails")
+_USAGE_NAMES = {
+    "developer": (_PROMPT_NAMES, ("responseTokenCount", "responseTokensDetails")),
+    "vertex": (_PROMPT_NAMES, ("candidatesTokenCount", "candidatesTokensDetails")),
+}
 _PRETTY = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
 
 
@@ -128,18 +133,18 @@ def usage_metadata(
     prompt: Mapping[str, int], response: Mapping[str, int], *, service: Literal["developer", "vertex"] = "developer"
 ) -> dict[str, Any]:
     """The value of `usageMetadata`: token counts by modality (`{"AUDIO": 25}`), in the service's own names."""
-    answer = "response" if service == "developer" else "candidates"
     usage: dict[str, Any] = {}
-    for name, counts in (("prompt", prompt), (answer, response)):
+    in_all = 0
+    for (total_name, details_name), counts in zip(_USAGE_NAMES[service], (prompt, response), strict=True):
         total = sum(counts.values())
         if total:
-            usage[f"{name}TokenCount"] = total
-            usage[f"{name}TokensDetails"] = [
+            in_all += total
+            usage[total_name] = total
+            usage[details_name] = [
                 {"modality": modality, "tokenCount": count} for modality, count in counts.items() if count
             ]
-    total = sum(prompt.values()) + sum(response.values())
-    if total:
-        usage["totalTokenCount"] = total
+    if in_all:
+        usage["totalTokenCount"] = in_all
     return usage
 
 

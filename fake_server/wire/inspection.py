@@ -11,6 +11,8 @@ from fake_server.wire.schema import ENUMS, MEMBERS, Kind, Member, snake_case
 _MAIN = ("setupComplete", "serverContent", "toolCall", "toolCallCancellation", "goAway", "sessionResumptionUpdate")
 """Message fields of which a frame has one at most (section 3; voiceActivity and usageMetadata may ride beside it)."""
 _BESIDE = ("voiceActivity", "voiceActivityDetectionSignal", "usageMetadata")
+_NAMING = (*_MAIN, *_BESIDE)
+"""A frame is called after the first of these that it has."""
 
 _SNAKE = {
     member.name: member.snake
@@ -28,11 +30,11 @@ def what_is(message: Mapping[str, Any] | None) -> tuple[str, tuple[str, ...]]:
     """
     if message is None:
         return "malformed", ()
-    kind = next((key for key in _MAIN if key in message), None)
-    if kind is None:
-        kind = next((key for key in _BESIDE if key in message), None)
-        if kind is None:
-            return "unknown" if message else "empty", ()
+    for kind in _NAMING:
+        if kind in message:
+            break
+    else:
+        return "unknown" if message else "empty", ()
     parts: list[str] = []
     body = message[kind]
     if type(body) is dict:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from typing import Any, TypeAlias, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 import orjson
 
-from harness.journal.events import Event, UnknownEvent
+from harness.journal.events import Entry, Event, UnknownEvent
 
 _Convert: TypeAlias = Callable[[Any], Any]
 """JSON value to field value; raises `TypeError` for a value that the field cannot hold."""
@@ -30,19 +30,35 @@ KINDS: Mapping[str, type] = types.MappingProxyType({cls.kind: cls for cls in _cl
 # --- writing ---------------------------------------------------------------------------------------------------------
 
 
-def encode_event(event: Event) -> bytes:
-    """`"kind":"…",` and the event's fields as JSON, without the leading brace: on one line, ends with `}`.
+def encode_lines(entries: Iterable[Entry]) -> bytes:
+    """Whole lines, one an entry, each with its line break: `{"n":7,"t":1.250000,"kind":"…",` and the event's fields.
 
     Never raises for a value that JSON cannot hold: that field is written as text that says so.
     """
+    lines = [b'{"n":%d,"t":%.6f,%b%b' % (entry.n, entry.t, *_encode(entry.event)) for entry in entries]
+    content = b"\n".join(lines)
+    if content.count(b"\n") >= len(lines) or b"\r" in content:
+        content = b"\n".join(map(_on_one_line, lines))
+    return content + b"\n"
+
+
+def encode_event(event: Event) -> bytes:
+    """What stands in the event's line after its number and time."""
+    return _on_one_line(b"".join(_encode(event)))
+
+
+def _encode(event: Event) -> tuple[bytes, bytes]:
+    """`"kind":"…",` and the fields without the leading brace, not necessarily on one line."""
     try:
         body = orjson.dumps(event, _plain)
     except TypeError:
         body = _encode_slowly(event)
-    if b"\n" in body or b"\r" in body:
-        # A raw line break in JSON is white space between tokens (pretty-printed frames are spliced in as they came).
-        body = body.replace(b"\n", b" ").replace(b"\r", b" ")
-    return _KIND_PREFIX[type(event)] + (body[1:] if len(body) > 2 else b"}")
+    return _KIND_PREFIX[type(event)], body[1:]
+
+
+def _on_one_line(text: bytes) -> bytes:
+    """A raw line break in JSON is white space between tokens: pretty-printed frames are spliced in as they came."""
+    return text.replace(b"\n", b" ").replace(b"\r", b" ")
 
 
 def _prefix(cls: type) -> bytes:

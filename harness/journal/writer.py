@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Protocol
 
 from harness.journal.events import Entry, Event
-from harness.journal.registry import encode_event
+from harness.journal.registry import encode_lines
 
 FLUSH_WITHIN_S = 0.05
 """A fact is at most this far behind on disk, while an event loop runs."""
 _FLUSH_BYTES = 256 * 1024
 """So much is written at once without waiting: bounds memory, also where no loop runs."""
+_ENCODED_TOGETHER = 32
+"""Facts become lines so many at a time: quicker than one by one between other work. Bounds memory as well."""
 
 
 class JournalError(Exception):
@@ -52,6 +54,8 @@ class JournalWriter:
         self._failed: JournalError | None = None
         self._closed = False
         self._count = 0
+        self._entries: list[Entry] = []
+        """Not lines yet; facts are never changed once they are told."""
         self._buffer: list[bytes] = []
         self._buffered_bytes = 0
         self._timer: asyncio.TimerHandle | None = None
@@ -84,24 +88,27 @@ class JournalWriter:
             raise JournalError(f"{self.path}: {event.kind} came after the journal was closed; close it last")
         self._count = n = self._count + 1
         # Whole microseconds, so that the time read back is equal to this one.
-        now_us = int((self._monotonic_s() - self._start_s) * 1e6 + 0.5)
+        entry = Entry(n, int((self._monotonic_s() - self._start_s) * 1e6 + 0.5) / 1e6, event)
         if self._failed is None:
-            seconds, fraction_us = divmod(now_us, 1_000_000)
-            line = b'{"n":%d,"t":%d.%06d,%b\n' % (n, seconds, fraction_us, encode_event(event))
-            self._buffer.append(line)
-            self._buffered_bytes += len(line)
-            if self._buffered_bytes >= _FLUSH_BYTES:
-                self.flush()
-            elif self._timer is None:
+            self._entries.append(entry)
+            if self._timer is None:
                 self._arm()
-        return Entry(n, now_us / 1e6, event)
+            if len(self._entries) >= _ENCODED_TOGETHER:
+                self._encode()
+                if self._buffered_bytes >= _FLUSH_BYTES:
+                    self.flush()
+        return entry
 
     def flush(self) -> None:
         """Hand all queued lines to the operating system now. Never raises; see `failed`."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if not self._buffer or self._failed is not None:
+        if self._failed is not None:
+            return
+        if self._entries:
+            self._encode()
+        if not self._buffer:
             return
         data = b"".join(self._buffer)
         self._buffer.clear()
@@ -124,6 +131,12 @@ class JournalWriter:
         except OSError as error:
             self._fail(error)
 
+    def _encode(self) -> None:
+        lines = encode_lines(self._entries)
+        self._entries.clear()
+        self._buffer.append(lines)
+        self._buffered_bytes += len(lines)
+
     def _arm(self) -> None:
         try:
             loop = asyncio.get_running_loop()
@@ -138,6 +151,7 @@ class JournalWriter:
 
     def _fail(self, error: OSError) -> None:
         self._failed = JournalError(f"{self.path}: the journal cannot be written: {error.strerror}")
+        self._entries.clear()
         self._buffer.clear()
         self._buffered_bytes = 0
         if self._on_failed is not None:
