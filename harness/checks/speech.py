@@ -88,7 +88,7 @@ def speech_before_is_kept(view: View) -> Outcome:
         lost += length(unheard)
         astray += length(unheard) - length(within(unheard, _unnoticed(spoken, view.gaps)))
         doubled += length(within(spoken.doubled, before))
-        evidence += [spoken.turn, *spoken.arrivals[:1], *spoken.arrivals[-1:]]
+        evidence += [spoken.turn, *_heard_twice(spoken, before), *spoken.arrivals[:1], *spoken.arrivals[-1:]]
     edges = CHUNK_SAMPLES * (1 + len(view.gaps))
     if told := _too_much_lost(view, lost, astray, edges):
         return _doubt(view, lost) or broken(told, *evidence)
@@ -141,6 +141,14 @@ def _unnoticed(spoken: Spoken, gaps: Sequence[Gap]) -> list[Span]:
         if start < end:
             spans.append((start, end))
     return spans
+
+
+def _heard_twice(spoken: Spoken, spans: Sequence[Span]) -> list[Numbered]:
+    """The arrivals that brought the first sample that came more than once."""
+    first = min((start for start, _ in within(spoken.doubled, spans)), default=None)
+    if first is None:
+        return []
+    return [arrival for arrival in spoken.arrivals if arrival.start <= first < arrival.end]
 
 
 def _too_much_lost(view: View, lost: int, astray: int, edges: int) -> str:
