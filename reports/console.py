@@ -121,7 +121,9 @@ class Console:
                 self._line(f"  {label}{'  ' + ids if ids else ''}", word=word, style=_STYLES[verdict.status])
                 for line in _way_on(verdict, folder):
                     self._line(f"      {line}")
-        counts = [(sum(verdict.status is status for verdict, _ in runs), word) for status, word in _COUNTED]
+        stopped = [verdict for verdict, _ in runs if verdict.exit_code is ExitCode.INTERRUPTED]
+        judged = [verdict.status for verdict, _ in runs if verdict not in stopped]
+        counts = [*((judged.count(status), word) for status, word in _COUNTED), (len(stopped), "interrupted")]
         told = ", ".join(f"{count} {word}" for count, word in counts if count)
         if self._verbosity >= 0:
             self._line("")

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime
 import importlib.metadata
 import os
+import random
 import secrets
 import shlex
 import signal
 import sys
 import tempfile
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -68,6 +70,7 @@ def play(
     wanted: Sequence[WantedRun],
     progress: Progress,
     *,
+    out: Path,
     jobs: int,
     proxy: ProxyKind = "auto",
     rules: Rules | None = None,
@@ -75,21 +78,21 @@ def play(
 ) -> Outcome:
     """Play and judge every run, at most `jobs` at once, and write each run's own results.
 
-    `rules` None: all checks, nothing excused. `note` is told what concerns all runs. SIGTERM and Ctrl-C end the call
-    early; what had begun is judged all the same. Raises `UserMistake` for what cannot be played (before anything is),
-    `HarnessFault` when a proxy fails, `OSError` when results cannot be written.
+    `out` holds the folders of the runs; it is made when all is known to be playable. `rules` None: all checks, nothing
+    excused. `note` is told what concerns all runs. SIGTERM and Ctrl-C end the call early; what had begun is judged all
+    the same. Raises `UserMistake` for what cannot be played (before anything is), `HarnessFault` when a proxy fails,
+    `OSError` when results cannot be written.
     """
     refuse_unknown_checks([one.selected for one in wanted])
     refuse_collisions(wanted)
-    call = _Call(wanted, progress, jobs, proxy, rules or Rules(), note)
-    with _sigterm_as_ctrl_c():
-        try:
-            asyncio.run(call.play())
-        except KeyboardInterrupt:
-            call.judge_what_had_begun()
-            return Outcome(call.in_order(), interrupted=True)
-        except BaseExceptionGroup as group:
-            raise _first_of(group) from None
+    call = _Call(wanted, progress, out, jobs, proxy, rules or Rules(), note)
+    try:
+        asyncio.run(call.play())
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        call.judge_what_had_begun()
+        return Outcome(call.in_order(), interrupted=True)
+    except BaseExceptionGroup as group:
+        raise _first_of(group) from None
     return Outcome(call.in_order(), interrupted=False)
 
 
@@ -113,11 +116,29 @@ def refuse_collisions(wanted: Sequence[WantedRun]) -> None:
             here = run.selected.loaded.source.where(("scenario",))
             there = other.selected.loaded.source.where(("scenario",))
             mistakes.append(
-                f"{here}: `{run.selected.label}` is also the name of the run of {there}, and their results would "
-                "overwrite each other; rename one of the scenarios, or play them by two calls"
+                f"{here}: `{run.selected.label}` is also the name of the scenario at {there}, and their results would "
+                "overwrite each other; rename one of them, or play them by two calls"
             )
     if mistakes:
         raise UserMistake(mistakes)
+
+
+def out_folder(given: str | None, first_word: str, seed: int) -> Path:
+    """Where results go: what `--out` says, else a folder in `harness-results` named by time and seed.
+
+    `first_word` begins the name. Raises `UserMistake` for a name that is empty.
+    """
+    if given is None:
+        now = datetime.datetime.now().astimezone()
+        return Path("harness-results") / f"{first_word}{now:%Y%m%d-%H%M%S}-{seed}"
+    if not given.strip():
+        raise UserMistake("--out is empty: name a folder, or leave the option out")
+    return Path(given)
+
+
+def draw_seed() -> int:
+    """For a call that names none: short, since people copy it."""
+    return random.SystemRandom().randrange(1, 1_000_000)
 
 
 def prepare_out(out: Path, wanted: Sequence[WantedRun]) -> None:
@@ -159,6 +180,7 @@ class _Call:
 
     wanted: Sequence[WantedRun]
     progress: Progress
+    out: Path
     jobs: int
     proxy: ProxyKind
     rules: Rules
@@ -169,6 +191,7 @@ class _Call:
     _judged: dict[str, FinishedRun] = field(default_factory=dict)
 
     async def play(self) -> None:
+        _heed_sigterm()
         clock = SystemClock()
         with tempfile.TemporaryDirectory(prefix="live-api-harness-tls-") as tls_folder:
             authority = make_authority(Path(tls_folder))
@@ -179,6 +202,7 @@ class _Call:
                     for kind, (proxy, why) in proxies.items()
                 }
                 self._planned = _plan(self.wanted, self.proxy, proxies)
+                prepare_out(self.out, self.wanted)
                 await play_all(self._planned, surroundings, self._judge, self, jobs=self.jobs)
 
     def in_order(self) -> list[FinishedRun]:
@@ -279,14 +303,8 @@ def _first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
     return _first_of(first) if isinstance(first, BaseExceptionGroup) else first
 
 
-@contextlib.contextmanager
-def _sigterm_as_ctrl_c() -> Iterator[None]:
+def _heed_sigterm() -> None:
     """A CI job that is cancelled gets SIGTERM: clients are to be stopped and results kept, as after Ctrl-C."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, lambda _number, _frame: signal.raise_signal(signal.SIGINT))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    task = asyncio.current_task()
+    if task is not None and threading.current_thread() is threading.main_thread():
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
-import random
 import shlex
 import sys
 from collections.abc import Sequence
@@ -14,15 +12,7 @@ from typing import cast
 import click
 
 from harness.cli.judging import Rules, read_rules
-from harness.cli.playing import (
-    MAX_SEED,
-    ProxyKind,
-    WantedRun,
-    play,
-    prepare_out,
-    refuse_collisions,
-    refuse_unknown_checks,
-)
+from harness.cli.playing import MAX_SEED, ProxyKind, WantedRun, draw_seed, out_folder, play
 from harness.client_config import ClientConfig, from_command_line, load_client_config, reference_client
 from harness.engine.suite import default_jobs
 from harness.errors import UserMistake
@@ -103,7 +93,7 @@ def run(
     --client and --client-config the built-in reference client plays.
     """
     client, client_words = _client(client_command, client_config, tls)
-    first_seed = seed if seed is not None else random.SystemRandom().randrange(1, 1_000_000)
+    first_seed = draw_seed() if seed is None else seed
     if first_seed + repeat - 1 > MAX_SEED:
         raise UserMistake(
             f"--seed {first_seed} --repeat {repeat}: the last seed would be over {MAX_SEED}; choose a smaller --seed"
@@ -116,11 +106,10 @@ def run(
         waivers_in=client_config or "client",
     )
     judged_by = [*(["--baseline", baseline] if baseline else []), *(["--select", select] if select else [])]
-    started = datetime.datetime.now().astimezone()
     options = RunOptions(
         client=client,
         again=(*client_words, *judged_by, *(["--strict"] if strict else [])),
-        out=Path(out) if out is not None else Path("harness-results") / f"{started:%Y%m%d-%H%M%S}-{first_seed}",
+        out=out_folder(out, "", first_seed),
         seeds=tuple(range(first_seed, first_seed + repeat)),
         jobs=jobs or default_jobs(),
         proxy=cast("ProxyKind", proxy),
@@ -128,12 +117,7 @@ def run(
         as_json=as_json,
         verbosity=-1 if quiet else verbose,
     )
-    selected = find_scenarios(*scenarios)
-    wanted = wanted_runs(options, selected)
-    refuse_unknown_checks(selected)
-    refuse_collisions(wanted)
-    prepare_out(options.out, wanted)
-    return int(play_and_report(options, wanted))
+    return int(play_and_report(options, wanted_runs(options, find_scenarios(*scenarios))))
 
 
 def wanted_runs(options: RunOptions, selected: Sequence[Selected]) -> list[WantedRun]:
@@ -162,6 +146,7 @@ def play_and_report(options: RunOptions, wanted: Sequence[WantedRun]) -> ExitCod
         outcome = play(
             wanted,
             console,
+            out=options.out,
             jobs=options.jobs,
             proxy=options.proxy,
             rules=options.rules,

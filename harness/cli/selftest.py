@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
 import json
-import random
 import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,7 +15,7 @@ import click
 from harness.checks import CATALOGUE
 from harness.cli.check_names import checks_matching
 from harness.cli.judging import JOURNAL
-from harness.cli.playing import MAX_SEED, ProxyKind, WantedRun, play, prepare_out
+from harness.cli.playing import MAX_SEED, ProxyKind, WantedRun, draw_seed, out_folder, play, prepare_out
 from harness.client_config import PYTHON, REFERENCE_FILE, ClientConfig, load_client_config, reference_client
 from harness.clients.catalogue import BROKEN_CLIENTS
 from harness.engine.suite import FinishedRun, default_jobs
@@ -56,9 +54,8 @@ def selftest(
     Exit code 0: all is so; 1: something is not, and is listed; 3: a fault of the harness.
     """
     chosen = None if only is None else [check.id for check in checks_matching(only, "--only")]
-    drawn = seed if seed is not None else random.SystemRandom().randrange(1, 1_000_000)
-    started = datetime.datetime.now().astimezone()
-    folder = Path(out) if out is not None else Path("harness-results") / f"selftest-{started:%Y%m%d-%H%M%S}-{drawn}"
+    drawn = draw_seed() if seed is None else seed
+    folder = out_folder(out, "selftest-", drawn)
     scenarios = {one.label: one for one in find_scenarios(*builtin_names())}
     expected = expected_runs(
         {label: str(one.scenario.do_nothing) for label, one in scenarios.items()}, BROKEN_CLIENTS, chosen
@@ -69,7 +66,14 @@ def selftest(
     wanted = _wanted_runs(expected, scenarios, folder, drawn)
     prepare_out(folder, wanted)
     _write_clients(wanted)
-    outcome = play(wanted, progress, jobs=jobs or default_jobs(), proxy=cast("ProxyKind", proxy), note=progress.note)
+    outcome = play(
+        wanted,
+        progress,
+        out=folder,
+        jobs=jobs or default_jobs(),
+        proxy=cast("ProxyKind", proxy),
+        note=progress.note,
+    )
     verdicts = {one.planned.label: one.verdict for one in outcome.finished}
     matrix = compare(expected, verdicts, {check.id: check.level for check in CATALOGUE.values()}, chosen)
     exit_code = matrix.exit_code
@@ -204,7 +208,7 @@ def matrix_lines(matrix: Matrix, finished: Mapping[str, FinishedRun]) -> Iterato
         yield from (f"  {label}: {why}" for label, why in matrix.not_played)
     yield ""
     if not matrix.mismatches:
-        yield f"All {matrix.played} runs came out as they should."
+        yield f"All {matrix.played} runs came out as they should." if matrix.played else "No client is made for this."
         return
     yield "Not as it should be:"
     for label in dict.fromkeys(mismatch.label for mismatch in matrix.mismatches):
