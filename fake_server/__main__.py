@@ -27,15 +27,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     behaviour = Behaviour(model=given.model, dialect=given.dialect)
     address = Address(given.host, given.port, given.tls_port)
-    with tempfile.TemporaryDirectory(prefix="fake-live-api-") as folder:
-        try:
-            asyncio.run(_run(behaviour, address, Path(folder), given.seed))
-        except OSError as error:
-            print(
-                f"cannot listen at {given.host}: {error.strerror or error}; choose another port, or 0", file=sys.stderr
-            )
-            return 3
+    try:
+        serve_until_interrupted(behaviour, address, given.seed)
+    except OSError as error:
+        print(f"cannot listen at {given.host}: {error.strerror or error}; choose another port, or 0", file=sys.stderr)
+        return 3
     return 0
+
+
+def serve_until_interrupted(behaviour: Behaviour, address: Address, seed: int) -> None:
+    """Serve until SIGINT or SIGTERM. Raises `OSError` when the addresses cannot be had."""
+    with tempfile.TemporaryDirectory(prefix="fake-live-api-") as folder:
+        asyncio.run(_run(behaviour, address, Path(folder), seed))
 
 
 async def _run(behaviour: Behaviour, address: Address, folder: Path, seed: int) -> None:

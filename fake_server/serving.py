@@ -8,6 +8,7 @@ import ssl
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any, ClassVar, Protocol
 
 import orjson
 import trustme
@@ -98,7 +99,14 @@ def greeting(address: Address, ca_file: Path, api_key: str, behaviour: Behaviour
     yield "What happens, as it happens (Ctrl-C ends it):"
 
 
-def log_line(event: ServerEvent) -> str:
+class Told(Protocol):
+    """A fact of any kind: a frozen dataclass."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+    kind: ClassVar[str]
+
+
+def log_line(event: Told) -> str:
     """One fact on one line: its kind, and its fields as far as they say something."""
     said = []
     for field in fields(event):

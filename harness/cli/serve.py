@@ -1,8 +1,19 @@
-"""`harness serve`: the fake server for testing by hand."""
+"""`harness serve`: the fake server for testing by hand, with links that fail on command where they are wanted."""
 
 from __future__ import annotations
 
+import asyncio
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, cast
+
 import click
+
+from harness.errors import HarnessFault
+
+if TYPE_CHECKING:
+    from fake_server.behaviour import Behaviour
+    from fake_server.serving import Address
 
 
 @click.command()
@@ -12,10 +23,48 @@ import click
 @click.option("--model", default=None, help="Model id to serve.")
 @click.option("--dialect", type=click.Choice(["google", "article"]), default="google", help="Of the token calls.")
 @click.option("--seed", type=int, default=0, help="What keys and tokens are drawn from.")
-def serve(host: str, port: int, tls_port: int, model: str | None, dialect: str, seed: int) -> int:
-    """Run the fake Live API server until Ctrl-C: prints its addresses, what SDKs need, and a live log."""
-    from fake_server.__main__ import main  # the server's libraries are slow to import
+@click.option(
+    "--proxy",
+    type=click.Choice(["auto", "toxiproxy", "builtin"]),
+    is_flag=False,
+    flag_value="auto",
+    default=None,
+    help="Put a link that can fail before each port, on ports of its own; faults are then typed in.  [alone: auto]",
+)
+def serve(host: str, port: int, tls_port: int, model: str | None, dialect: str, seed: int, proxy: str | None) -> int:
+    """Run the fake Live API server until Ctrl-C: prints its addresses, what SDKs need, and a live log.
 
-    arguments = ["--host", host, "--port", str(port), "--tls-port", str(tls_port), "--dialect", dialect]
-    arguments += ["--seed", str(seed), *(["--model", model] if model else [])]
-    return main(arguments)
+    With --proxy a fault is typed in as a scenario has it, one a line: `network: blackhole, for: 8s`, `network: cut`,
+    `server: go_away, time_left: 5s`, `tokens: fail, with: 503, for: 10s`.
+    """
+    # The server's libraries are slow to import.
+    from fake_server.behaviour import DEFAULT_MODEL, Behaviour
+    from fake_server.serving import Address
+
+    behaviour = Behaviour(model=model or DEFAULT_MODEL, dialect=cast("Literal['google', 'article']", dialect))
+    address = Address(host, port, tls_port)
+    try:
+        if proxy is None:
+            from fake_server.__main__ import serve_until_interrupted
+
+            serve_until_interrupted(behaviour, address, seed)
+        else:
+            _serve_behind_links(behaviour, address, seed, cast("Literal['auto', 'toxiproxy', 'builtin']", proxy))
+    except OSError as error:
+        raise HarnessFault(
+            f"cannot listen at {host}: {error.strerror or error}; choose another address or port, or port 0"
+        ) from error
+    return 0
+
+
+def _serve_behind_links(
+    behaviour: Behaviour, address: Address, seed: int, proxy: Literal["auto", "toxiproxy", "builtin"]
+) -> None:
+    from harness.hand_testing import HandTest
+    from harness.proxy.port import ProxyError
+
+    with tempfile.TemporaryDirectory(prefix="live-api-harness-") as folder:
+        try:
+            asyncio.run(HandTest(behaviour, address, seed, Path(folder), click.echo).run(proxy))
+        except ProxyError as error:
+            raise HarnessFault(str(error)) from error
