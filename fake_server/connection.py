@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-import math
 
 from fake_server import wire
 from fake_server.conversation import Conversation
@@ -66,10 +65,14 @@ class Connection:
     @property
     def next_deadline_s(self) -> float:
         """When to call `tick`; infinite when nothing is awaited."""
-        due_s = min(self._due.values(), default=math.inf)
-        due_s = min(due_s, self._out.due_s)
+        due_s = self._out.due_s
+        for timer_s in self._due.values():
+            if timer_s < due_s:
+                due_s = timer_s
         if self.phase is Phase.LIVE and self._conversation is not None:
-            due_s = min(due_s, self._conversation.speaker.due_s)
+            speaker_s = self._conversation.speaker.due_s
+            if speaker_s < due_s:
+                due_s = speaker_s
         return due_s
 
     def snapshot(self) -> History:
@@ -165,8 +168,8 @@ class Connection:
 
     def _flush(self) -> None:
         talk = self._talk()
-        effects, talk.out = talk.out, []
-        self._out.put_all(effects)
+        self._out.put_all(talk.out)
+        talk.out.clear()
 
     def _admitted(self) -> Admission:
         if self._admission is None:

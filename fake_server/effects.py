@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from fake_server.events import ServerEvent, TurnEnded
+from fake_server.quick import made_quickly
 
 
-@dataclass(frozen=True, slots=True)
+@made_quickly
+@dataclass(frozen=True)
 class Send:
     """Send a server message."""
 

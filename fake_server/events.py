@@ -16,10 +16,13 @@ from typing import ClassVar, TypeAlias
 
 import orjson
 
+from fake_server.quick import made_quickly
+
 Payload: TypeAlias = Mapping[str, object] | orjson.Fragment | None
 """A frame's JSON: a mapping, or (on the hot path) its own bytes, spliced in as they are. None: not JSON."""
 
 
+@made_quickly
 @dataclass(frozen=True)
 class Credential:
     """One credential as it came on an upgrade."""
@@ -32,6 +35,7 @@ class Credential:
     """`token-2`, `key-1`, or `unknown-credential-1` for one that this server never issued."""
 
 
+@made_quickly
 @dataclass(frozen=True)
 class SpeechRange:
     """A run of consecutive samples of one utterance, recognised from the PCM alone."""
@@ -43,6 +47,7 @@ class SpeechRange:
     """One past the last sample."""
 
 
+@made_quickly
 @dataclass(frozen=True)
 class SocketAccepted:
     """A TCP link came in at a listener."""
@@ -53,6 +58,7 @@ class SocketAccepted:
     """The listener's name: under the harness `live` or `backend`."""
 
 
+@made_quickly
 @dataclass(frozen=True)
 class HttpAnswered:
     """A plain HTTP request (not an upgrade) was answered."""
@@ -65,6 +71,7 @@ class HttpAnswered:
     status: int
 
 
+@made_quickly
 @dataclass(frozen=True)
 class TokenMinted:
     """A token call made an ephemeral token."""
@@ -81,6 +88,7 @@ class TokenMinted:
     """Seconds from now until it expires altogether."""
 
 
+@made_quickly
 @dataclass(frozen=True)
 class TokenCallRefused:
     """A token call was answered with an error, or deliberately not answered."""
@@ -94,6 +102,7 @@ class TokenCallRefused:
     """True: the scenario asked for it."""
 
 
+@made_quickly
 @dataclass(frozen=True)
 class TokenSpent:
     """A session start (or whatever `resume_spends_use` makes of a resume) took one use of a token."""
@@ -105,6 +114,7 @@ class TokenSpent:
     """None: unlimited."""
 
 
+@made_quickly
 @dataclass(frozen=True)
 class UpgradeReceived:
     """A client asked for a WebSocket."""
@@ -120,6 +130,7 @@ class UpgradeReceived:
     credentials: tuple[Credential, ...]
 
 
+@made_quickly
 @dataclass(frozen=True)
 class UpgradeAnswered:
     """The upgrade was accepted (101) or refused by HTTP."""
@@ -133,6 +144,7 @@ class UpgradeAnswered:
     """True: refused because the scenario said so, whatever the client presented."""
 
 
+@made_quickly
 @dataclass(frozen=True)
 class FrameReceived:
     """A frame from the client, parsed."""
@@ -155,6 +167,7 @@ class FrameReceived:
     """Audio samples in this frame that carry no position code, or not yet enough of it to be placed."""
 
 
+@made_quickly
 @dataclass(frozen=True)
 class FrameSent:
     """A frame to the client, written to its socket."""
@@ -178,6 +191,7 @@ class FrameSent:
     """True: the scenario broke it on purpose."""
 
 
+@made_quickly
 @dataclass(frozen=True)
 class SessionStarted:
     """setupComplete went out: from here the session is live."""
@@ -194,6 +208,7 @@ class SessionStarted:
     """Names of the facts that the (restored) history holds."""
 
 
+@made_quickly
 @dataclass(frozen=True)
 class HandlePresented:
     """A setup carried a resumption handle."""
@@ -206,6 +221,7 @@ class HandlePresented:
     """Name in the table of refusals; None when it was accepted."""
 
 
+@made_quickly
 @dataclass(frozen=True)
 class HandleIssued:
     """A sessionResumptionUpdate went out (the frame itself is a `frame.sent` beside it)."""
@@ -220,6 +236,7 @@ class HandleIssued:
     """Names of the facts that resuming with this handle restores."""
 
 
+@made_quickly
 @dataclass(frozen=True)
 class TurnHeard:
     """The fake model took in a whole user turn."""
@@ -240,6 +257,7 @@ class TurnHeard:
     """Names of facts asked for in it."""
 
 
+@made_quickly
 @dataclass(frozen=True)
 class TurnAnswered:
     """The model began its answer to a turn: what it will say is settled here."""
@@ -254,6 +272,7 @@ class TurnAnswered:
     """Asked facts that it did not hold."""
 
 
+@made_quickly
 @dataclass(frozen=True)
 class TurnEnded:
     """The model's turn is over."""
@@ -265,6 +284,7 @@ class TurnEnded:
     """`complete` (turnComplete sent), `interrupted`, or `cut` (the connection ended first)."""
 
 
+@made_quickly
 @dataclass(frozen=True)
 class CloseSent:
     """The server closed a WebSocket."""
@@ -278,6 +298,7 @@ class CloseSent:
     deliberate: bool
 
 
+@made_quickly
 @dataclass(frozen=True)
 class CloseReceived:
     """A close frame came from the client."""
@@ -289,6 +310,7 @@ class CloseReceived:
     reason: str
 
 
+@made_quickly
 @dataclass(frozen=True)
 class ConnectionEnded:
     """The TCP link of a connection is gone at the server."""

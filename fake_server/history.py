@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from fake_server.hearing import NOTHING_HEARD, Ear, PendingSpeech
+from fake_server.quick import made_quickly
 
 
-@dataclass(frozen=True, slots=True)
+@made_quickly
+@dataclass(frozen=True)
 class UserTurn:
     """A whole user turn, as the model took it in."""
 

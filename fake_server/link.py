@@ -216,7 +216,8 @@ class Link:
             self._tell(cut_turns(events))  # nobody is there to send to: what was not written is not told
             return
         self._transport.write(data[0] if len(data) == 1 else b"".join(data))
-        self._tell(events)
+        for event in events:
+            self._observe(event)
 
     def _tell(self, events: Iterable[ServerEvent]) -> None:
         for event in events:

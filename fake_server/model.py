@@ -17,7 +17,6 @@ _STATEMENT = re.compile(
 _QUESTION = re.compile(rf"\b(?:what(?:'s| is)|do you (?:know|remember))\s+my\s+{_FACT_NAME}\s*\?", re.IGNORECASE)
 _OWNER = re.compile(r"(?:my|your|user's)\s")
 """The quick look, at a casefolded text: without one of these there is no statement in it."""
-_SMALL_TALK = ("I see.", "All right.", "Please go on.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +40,8 @@ class Answer:
 
 
 _NOTHING = Understood({}, ())
+_THANKS = Answer("Thank you, I will remember that.", (), ())
+_SMALL_TALK = tuple(Answer(text, (), ()) for text in ("I see.", "All right.", "Please go on."))
 
 
 class FakeModel:
@@ -85,8 +86,7 @@ class FakeModel:
         The same arguments give the same words.
         """
         if not asked:
-            text = "Thank you, I will remember that." if taught else _SMALL_TALK[turn % len(_SMALL_TALK)]
-            return Answer(text, (), ())
+            return _THANKS if taught else _SMALL_TALK[turn % len(_SMALL_TALK)]
         known = tuple(name for name in asked if name in history)
         missing = tuple(name for name in asked if name not in history)
         sentences = [

@@ -101,7 +101,8 @@ EventT = TypeVar("EventT", Step, Cue)
 
 def move(table: Mapping[tuple[StateT, EventT], StateT], state: StateT, event: EventT) -> StateT:
     """The state after `event`; raises `IllegalMoveError`, naming both, where the table has no such move."""
-    after = table.get((state, event))
-    if after is None:
-        raise IllegalMoveError(f"{event.value!r} in the state {state.value!r}: the table has no such move")
-    return after
+    try:
+        return table[state, event]
+    except KeyError:
+        text = f"{event.value!r} in the state {state.value!r}: the table has no such move"
+        raise IllegalMoveError(text) from None

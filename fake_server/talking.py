@@ -111,7 +111,7 @@ class Speaker:
 
     def interrupt(self, memory: Memory, out: list[Effect]) -> bool:
         """Stop: `interrupted`, then turnComplete. False (and nothing) when the model was not busy."""
-        if not self.busy:
+        if self.state is Talk.LISTENING:
             return False
         self.state = move(TALK_MOVES, self.state, Cue.INTERRUPTED)
         self.due_s = math.inf
@@ -189,8 +189,11 @@ class Speaker:
             out.append(Send(self._turn_complete(memory), self._ended("complete")))
 
     def _ended(self, outcome: str) -> tuple[TurnEnded, ...]:
-        turn, self.turn = self.turn, None
-        return (TurnEnded(self._connection, turn.number, outcome),) if turn is not None else ()
+        turn = self.turn
+        if turn is None:
+            return ()
+        self.turn = None
+        return (TurnEnded(self._connection, turn.number, outcome),)
 
     def _turn_complete(self, memory: Memory) -> dict[str, Any]:
         profile = self._voice.profile

@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias
 
 import orjson
 
+from fake_server.quick import made_quickly
 from fake_server.refusals import find_refusal
 from fake_server.wire import hot
 from fake_server.wire.schema import (
@@ -53,7 +54,8 @@ class AudioChunk:
     pcm: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@made_quickly
+@dataclass(frozen=True)
 class ClientFrame:
     """A frame from a client, read."""
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar, TypeAlias
 
 from fake_server import events as server
+from fake_server.quick import made_quickly
 
 JsonObject: TypeAlias = Mapping[str, object]
 
@@ -270,7 +271,8 @@ HarnessEvent: TypeAlias = (
 Event: TypeAlias = server.ServerEvent | HarnessEvent
 
 
-@dataclass(frozen=True, slots=True)
+@made_quickly
+@dataclass(frozen=True)
 class Entry:
     """One line of a journal."""
 

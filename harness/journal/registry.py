@@ -35,30 +35,19 @@ def encode_lines(entries: Iterable[Entry]) -> bytes:
 
     Never raises for a value that JSON cannot hold: that field is written as text that says so.
     """
-    lines = [b'{"n":%d,"t":%.6f,%b%b' % (entry.n, entry.t, *_encode(entry.event)) for entry in entries]
+    lines = []
+    for entry in entries:
+        event = entry.event
+        try:
+            body = orjson.dumps(event, _plain)
+        except TypeError:
+            body = _encode_slowly(event)
+        lines.append(b'{"n":%d,"t":%.6f,%b%b' % (entry.n, entry.t, _KIND_PREFIX[type(event)], body[1:]))
     content = b"\n".join(lines)
     if content.count(b"\n") >= len(lines) or b"\r" in content:
-        content = b"\n".join(map(_on_one_line, lines))
+        # A raw line break in JSON is white space between tokens (pretty-printed frames are spliced in as they came).
+        content = b"\n".join([line.replace(b"\n", b" ").replace(b"\r", b" ") for line in lines])
     return content + b"\n"
-
-
-def encode_event(event: Event) -> bytes:
-    """What stands in the event's line after its number and time."""
-    return _on_one_line(b"".join(_encode(event)))
-
-
-def _encode(event: Event) -> tuple[bytes, bytes]:
-    """`"kind":"…",` and the fields without the leading brace, not necessarily on one line."""
-    try:
-        body = orjson.dumps(event, _plain)
-    except TypeError:
-        body = _encode_slowly(event)
-    return _KIND_PREFIX[type(event)], body[1:]
-
-
-def _on_one_line(text: bytes) -> bytes:
-    """A raw line break in JSON is white space between tokens: pretty-printed frames are spliced in as they came."""
-    return text.replace(b"\n", b" ").replace(b"\r", b" ")
 
 
 def _prefix(cls: type) -> bytes:

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness import contract
-from harness.journal.events import ClientEvent
-from harness.journal.registry import decode_event, encode_event
+from harness.journal.events import ClientEvent, Entry
+from harness.journal.registry import decode_event, encode_lines
 from harness.policy import ClientProfile, GapSpeechTail, GivesUpAttempts, Policy, RefusedHandle
 
 COMMANDS: list[tuple[contract.Command, dict[str, Any]]] = [
@@ -102,7 +102,7 @@ def test_whatever_is_an_event_can_be_written_read_and_understood_as_a_hello(data
     event = contract.parse_line(json.dumps({"event": "hello", **data}))
     if event is None:  # NaN
         return
-    assert decode_event(json.loads(b"{" + encode_event(event))) == event
+    assert decode_event(json.loads(encode_lines([Entry(1, 0.0, event)]))) == event
     profile = contract.with_hello(ClientProfile(), contract.parse_hello(event))
     assert ClientProfile.model_validate(profile.model_dump(mode="json")) == profile
 

@@ -23,6 +23,7 @@ from fake_server.clock import SteppingClock, SystemClock
 from fake_server.events import Credential, FrameReceived, FrameSent, SpeechRange, TokenMinted, UpgradeReceived
 from harness.journal.events import (
     ClientOutput,
+    Entry,
     Event,
     FaultInForce,
     HarnessLag,
@@ -32,7 +33,7 @@ from harness.journal.events import (
     UnknownEvent,
 )
 from harness.journal.reader import UNREADABLE, parse_journal, read_journal
-from harness.journal.registry import KINDS, decode_event, encode_event
+from harness.journal.registry import KINDS, decode_event, encode_lines
 from harness.journal.writer import JournalError, JournalWriter
 
 # --- every event class round-trips -----------------------------------------------------------------------------------
@@ -74,9 +75,9 @@ ALL_CLASSES = typing.get_args(Event)
 @given(data=st.data())
 def test_every_event_class_round_trips(cls: type, data: st.DataObject) -> None:
     event = data.draw(of_class(cls))
-    encoded = encode_event(event)
-    assert b"\n" not in encoded
-    back = decode_event(orjson.loads(b"{" + encoded))
+    line = encode_lines([Entry(1, 0.5, event)])
+    assert line.count(b"\n") == 1
+    back = decode_event(orjson.loads(line))
     assert back == event
     assert type(back) is cls
 
@@ -93,14 +94,16 @@ def frame(payload: Any) -> FrameSent:
 
 
 def line_of(event: Event) -> dict[str, Any]:
-    return typing.cast("dict[str, Any]", orjson.loads(b"{" + encode_event(event)))
+    return typing.cast("dict[str, Any]", orjson.loads(encode_lines([Entry(1, 0.5, event)])))
 
 
 def test_a_frames_own_bytes_are_spliced_in_on_one_line() -> None:
-    encoded = encode_event(frame(orjson.Fragment(b'{\n  "serverContent": {\r\n    "x": "a\\nb"}\n}\n')))
-    assert b"\n" not in encoded
-    assert b"\r" not in encoded
-    assert orjson.loads(b"{" + encoded)["payload"] == {"serverContent": {"x": "a\nb"}}
+    spliced = frame(orjson.Fragment(b'{\n  "serverContent": {\r\n    "x": "a\\nb"}\n}\n'))
+    lines = encode_lines([Entry(1, 0.5, Note("before")), Entry(2, 0.5, spliced), Entry(3, 0.5, Note("after"))])
+    assert b"\r" not in lines
+    before, line, after = lines.splitlines()
+    assert orjson.loads(line)["payload"] == {"serverContent": {"x": "a\nb"}}
+    assert (orjson.loads(before)["text"], orjson.loads(after)["text"]) == ("before", "after")
 
 
 def nested(depth: int) -> dict[str, Any]:
@@ -175,7 +178,7 @@ def test_whole_numbers_are_read_as_the_floats_that_they_are() -> None:
 @given(cut=st.integers(0, 400), junk=st.binary(max_size=60), at=st.integers(0, 5))
 def test_nothing_on_disk_makes_reading_fail(cut: int, junk: bytes, at: int) -> None:
     events: list[Event] = [Note("one"), CREDENTIALS, HEARD, RunEnded("played", "")]
-    lines = [b'{"n":%d,"t":%d.5,' % (i, i) + encode_event(event) for i, event in enumerate(events, 1)]
+    lines = [encode_lines([Entry(i, i + 0.5, event)])[:-1] for i, event in enumerate(events, 1)]
     lines.insert(at, junk)
     content = b"\n".join(lines) + b"\n"
     journal = parse_journal(content[:cut] if cut < 400 else content)
@@ -210,8 +213,8 @@ def test_a_missing_file_is_said_so(tmp_path: Path) -> None:
 
 
 def test_a_hundred_thousand_lines_are_read_in_a_moment() -> None:
-    line = encode_event(frame({"serverContent": {"modelTurn": {"bytes": 4800, "digest": "a1b2c3d4"}}}))
-    content = b"".join(b'{"n":%d,"t":%d.25,%b\n' % (n, n, line) for n in range(1, 100_001))
+    event = frame({"serverContent": {"modelTurn": {"bytes": 4800, "digest": "a1b2c3d4"}}})
+    content = encode_lines(Entry(n, n + 0.25, event) for n in range(1, 100_001))
     started_s = time.process_time()
     journal = parse_journal(content)
     assert time.process_time() - started_s < 3.0  # 0.7 s measured; the bound allows for a busy machine
