@@ -14,6 +14,7 @@ from harness.checks.rule import (
     holds,
     never_arose,
     unknown,
+    waived,
 )
 from harness.checks.view import View
 from harness.checks.view_facts import Fact
@@ -27,8 +28,8 @@ _HANDLES = _SETUPS | {server.HandleIssued.kind, server.HandlePresented.kind}
 
 def first_setup_opts_in(view: View) -> Outcome:
     """RESUME-1."""
-    if waived := _not_by_handle(view):
-        return waived
+    if exempt := _not_by_handle(view):
+        return exempt
     first = view.first_setup
     if first is None:
         return never_arose("no setup was ever sent")
@@ -41,8 +42,8 @@ def first_setup_opts_in(view: View) -> Outcome:
 
 def drop_is_answered_with_a_handle(view: View) -> Outcome:
     """RESUME-2."""
-    if waived := _not_by_handle(view):
-        return waived
+    if exempt := _not_by_handle(view):
+        return exempt
     without: list[Numbered | None] = []
     shown: list[Numbered | None] = []
     said = ""
@@ -70,8 +71,8 @@ def drop_is_answered_with_a_handle(view: View) -> Outcome:
 
 def handle_is_the_newest(view: View) -> Outcome:
     """RESUME-3."""
-    if waived := _not_by_handle(view):
-        return waived
+    if exempt := _not_by_handle(view):
+        return exempt
     issued = _issued(view)
     older: list[Numbered | None] = []
     newest_shown: list[Numbered | None] = []
@@ -102,8 +103,8 @@ def handle_is_the_newest(view: View) -> Outcome:
 
 def update_without_resumption_is_passed_over(view: View) -> Outcome:
     """RESUME-4."""
-    if waived := _not_by_handle(view):
-        return waived
+    if exempt := _not_by_handle(view):
+        return exempt
     issued = _issued(view)
     keeps_handles = any(one.handle_label in issued for one in view.connections.values())
     wrong: list[Numbered | None] = []
@@ -174,7 +175,7 @@ def handle_was_issued_here(view: View) -> Outcome:
 def facts_survive(view: View) -> Outcome:
     """RESUME-7."""
     if not view.given.driven:
-        return never_arose("the client talks by itself: nobody taught it facts")
+        return waived("the client talks by itself: nobody taught it facts")
     asked: list[tuple[Fact[UserTurn], frozenset[str], Handle]] = []
     for turn in view.facts.of(UserTurn):
         owed, handle = _owed(view, turn)
@@ -211,7 +212,7 @@ def facts_survive(view: View) -> Outcome:
 def _not_by_handle(view: View) -> Outcome | None:
     """By policy, some clients do not resume at all."""
     how = view.given.policy.resumption
-    return None if how == "handle" else never_arose(f"by its policy the client does not resume (`resumption: {how}`)")
+    return None if how == "handle" else waived(f"by its policy the client does not resume (`resumption: {how}`)")
 
 
 def _issued(view: View) -> Mapping[str, Handle]:

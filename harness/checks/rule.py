@@ -20,6 +20,8 @@ class Answer(StrEnum):
     """Broken, but in a case for which the rule is a SHOULD."""
     UNKNOWN = "unknown"
     NEVER_AROSE = "never arose"
+    WAIVED = "waived"
+    """The rule does not bind this client: its policy says otherwise, or it takes no commands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +69,13 @@ def unknown(summary: str, *evidence: Numbered | None) -> Outcome:
 
 
 def never_arose(summary: str, *evidence: Numbered | None) -> Outcome:
-    """What the rule is about did not happen in this run, or the client's policy waives it."""
+    """What the rule is about did not happen in this run."""
     return _outcome(Answer.NEVER_AROSE, summary, evidence)
+
+
+def waived(summary: str) -> Outcome:
+    """The rule does not bind this client, by its policy or because it takes no commands."""
+    return Outcome(Answer.WAIVED, summary)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +113,11 @@ def find(check: Check, view: View) -> Finding:
 
     A rule that holds, or never arose, is `unknown` when the journal lacks events that the rule needs and that must
     have happened, and when the journal contradicts itself. A check that the scenario is about and that never arose is
-    `unknown`, too.
+    `unknown`, too. One that does not bind this client at all is `not_applicable` in any case.
     """
     outcome = check.judge(view)
+    if outcome.answer is Answer.WAIVED:
+        return Finding(check.id, check.level, CheckStatus.NOT_APPLICABLE, outcome.summary)
     status = _status(check, outcome)
     summary = outcome.summary
     if status in (CheckStatus.PASS, CheckStatus.NOT_APPLICABLE):

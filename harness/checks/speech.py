@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from fake_server import events as server
-from harness.checks.rule import Check, Numbered, Outcome, broken, holds, never_arose, unknown
+from harness.checks.rule import Check, Numbered, Outcome, broken, holds, never_arose, unknown, waived
 from harness.checks.view import View
 from harness.checks.view_gaps import Gap
 from harness.checks.view_given import OverSpeech
@@ -29,11 +29,14 @@ CHUNK_SAMPLES = round(CHUNK_S * SAMPLE_RATE_HZ)
 UNPLACED_MOST = 0.02
 """So much of the audio that arrived may be without a position (a recogniser needs some samples at each seam)."""
 
+_UNTOLD = "the client talks by itself: nobody gave it speech"
 _NEEDS = frozenset({server.FrameReceived.kind, server.SessionStarted.kind, UserTurn.kind})
 
 
 def gap_is_bridged(view: View) -> Outcome:
     """SPEECH-1."""
+    if not view.given.driven:
+        return waived(_UNTOLD)
     how = view.given.policy.gap_speech
     bridged: list[Numbered | None] = []
     spoken_ms = 0
@@ -75,6 +78,8 @@ def gap_is_bridged(view: View) -> Outcome:
 
 def speech_before_is_kept(view: View) -> Outcome:
     """SPEECH-2."""
+    if not view.given.driven:
+        return waived(_UNTOLD)
     given = view.given
     if given.lost_at_most is None and given.doubled_at_most is None:
         return never_arose("the scenario sets no bound on lost or doubled speech")
@@ -102,6 +107,8 @@ def speech_before_is_kept(view: View) -> Outcome:
 
 def speech_is_in_order(view: View) -> Outcome:
     """SPEECH-3."""
+    if not view.given.driven:
+        return waived(_UNTOLD)
     arrived: list[Numbered | None] = []
     for spoken in view.speech.spoken:
         if spoken.disordered:

@@ -68,7 +68,7 @@ class View:
     @cached_property
     def leaving(self) -> Leaving:
         """Hang-up, quit and exits."""
-        return Leaving(self.facts)
+        return Leaving(self.facts, driven=self.given.driven)
 
     @cached_property
     def ends(self) -> Sequence[SessionEnd]:

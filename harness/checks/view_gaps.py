@@ -108,10 +108,13 @@ class Gap:
 
 
 class Leaving:
-    """When the user hung up, when we told the client to leave, and when its processes ended."""
+    """When the user hung up, when we told the client to leave, and when its processes ended.
 
-    def __init__(self, facts: Facts) -> None:
-        hang_ups = [fact.moment for fact in facts.of(StepStarted) if fact.event.verb == "hang_up"]
+    A client that is not `driven` gets no commands, so that nobody hangs up on it.
+    """
+
+    def __init__(self, facts: Facts, *, driven: bool = True) -> None:
+        hang_ups = [fact.moment for fact in facts.of(StepStarted) if driven and fact.event.verb == "hang_up"]
         hang_ups += [fact.moment for fact in facts.of(ClientCommand) if fact.event.command.get("do") == "hang_up"]
         self.hung_up = min(hang_ups, key=lambda moment: (moment.t, moment.n), default=None)
         told = [fact.moment for fact in facts.of(ClientStopping) if fact.event.how == "asked"]
