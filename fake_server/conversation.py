@@ -146,9 +146,10 @@ class Conversation:
         taught: dict[str, str] = {}
         for content in body.get("turns") or ():
             text = _text_of(content)
-            understood = model.understand(text)
-            taught.update(understood.taught)
-            self.memory.add(text, understood.taught)
+            learnt = model.understand(text).taught
+            if learnt:
+                taught.update(learnt)
+            self.memory.add(text, learnt)
             if content.get("role") == "model":
                 self._draft.clear()
             elif text:

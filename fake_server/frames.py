@@ -6,6 +6,8 @@ import struct
 from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias
 
+import orjson
+
 from fake_server import wire
 from fake_server.behaviour import FrameRules
 from fake_server.effects import Send, SendRaw
@@ -14,6 +16,8 @@ from fake_server.labels import Labels
 
 _OPCODES = {"text": 0x1, "binary": 0x2, "close": 0x8, "pong": 0xA}
 _MOST_KEPT = 1024
+_MIDDLE_HEAD = struct.Struct("!BBH")
+_LONG_HEAD = struct.Struct("!BBQ")
 
 
 _Pressed: TypeAlias = tuple[Mapping[str, Any], bytes, str, tuple[str, ...], int, Payload, str | None]
@@ -35,7 +39,7 @@ class FramePress:
         kept = effect.constant and index > 1
         pressed = self._kept.get(id(effect.message)) if kept else None
         if pressed is None:
-            pressed = self._press(effect.message, first=index == 1)
+            pressed = self._press(effect.message, first=index == 1, kept=kept)
             if kept:
                 if len(self._kept) >= _MOST_KEPT:
                     self._kept.clear()
@@ -51,10 +55,13 @@ class FramePress:
         size = len(effect.data)
         return frame, FrameSent(connection, index, message, parts, size, effect.document, effect.form, True)
 
-    def _press(self, message: Mapping[str, Any], *, first: bool) -> _Pressed:
+    def _press(self, message: Mapping[str, Any], *, first: bool, kept: bool) -> _Pressed:
+        """`kept`: the frame will be told again and again, so its payload is encoded for the journal once, too."""
         rendered = wire.render(message, self._pretty)
         name, parts = wire.what_is(message)
         payload = wire.journal_payload_sent(message, rendered, self._pretty, self._labels)
+        if kept:
+            payload = orjson.Fragment(orjson.dumps(payload))
         invalid = wire.invalid_reason(message, first=first, service=self._service)
         return message, framed(self._opcode, rendered), name, parts, len(rendered), payload, invalid
 
@@ -63,10 +70,10 @@ def framed(opcode: int, payload: bytes) -> bytes:
     """One unmasked, unfragmented frame (RFC 6455, section 5.2)."""
     size = len(payload)
     if size < 126:
-        return struct.pack("!BB", 0x80 | opcode, size) + payload
+        return bytes((0x80 | opcode, size)) + payload
     if size < 65536:
-        return struct.pack("!BBH", 0x80 | opcode, 126, size) + payload
-    return struct.pack("!BBQ", 0x80 | opcode, 127, size) + payload
+        return _MIDDLE_HEAD.pack(0x80 | opcode, 126, size) + payload
+    return _LONG_HEAD.pack(0x80 | opcode, 127, size) + payload
 
 
 def close_frame(code: int, reason: str) -> bytes:

@@ -17,9 +17,9 @@ Message: TypeAlias = dict[str, Any]
 OUTPUT_MIME_TYPE = "audio/pcm;rate=24000"
 
 _PROMPT_NAMES = ("promptTokenCount", "promptTokensDetails")
-_USAGE_NAMES = {
-    "developer": (_PROMPT_NAMES, ("responseTokenCount", "responseTokensDetails")),
-    "vertex": (_PROMPT_NAMES, ("candidatesTokenCount", "candidatesTokensDetails")),
+_ANSWER_NAMES = {
+    "developer": ("responseTokenCount", "responseTokensDetails"),
+    "vertex": ("candidatesTokenCount", "candidatesTokensDetails"),
 }
 _PRETTY = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
 
@@ -135,14 +135,17 @@ def usage_metadata(
     """The value of `usageMetadata`: token counts by modality (`{"AUDIO": 25}`), in the service's own names."""
     usage: dict[str, Any] = {}
     in_all = 0
-    for (total_name, details_name), counts in zip(_USAGE_NAMES[service], (prompt, response), strict=True):
-        total = sum(counts.values())
+    for (total_name, details_name), counts in ((_PROMPT_NAMES, prompt), (_ANSWER_NAMES[service], response)):
+        total = 0
+        details = []
+        for modality, count in counts.items():
+            if count:
+                total += count
+                details.append({"modality": modality, "tokenCount": count})
         if total:
             in_all += total
             usage[total_name] = total
-            usage[details_name] = [
-                {"modality": modality, "tokenCount": count} for modality, count in counts.items() if count
-            ]
+            usage[details_name] = details
     if in_all:
         usage["totalTokenCount"] = in_all
     return usage

@@ -44,7 +44,9 @@ def what_is(message: Mapping[str, Any] | None) -> tuple[str, tuple[str, ...]]:
             elif value is not False:
                 parts.append(_SNAKE.get(key) or snake_case(key))
     if len(message) > 1:
-        parts += [_SNAKE.get(key) or snake_case(key) for key in message if key != kind]
+        for key in message:
+            if key != kind:
+                parts.append(_SNAKE.get(key) or snake_case(key))
     return _SNAKE[kind], tuple(parts)
 
 
@@ -123,7 +125,7 @@ def _is_usual_turn(turn: Any) -> bool:
 
 _USAGE_COUNTS = frozenset({"promptTokenCount", "responseTokenCount", "candidatesTokenCount", "totalTokenCount"})
 _USAGE_DETAILS = frozenset({"promptTokensDetails", "responseTokensDetails", "candidatesTokensDetails"})
-_USAGE_DETAIL = {"modality", "tokenCount"}
+_MEDIA = ENUMS["MediaModality"]
 
 
 def _is_usual_usage(usage: Any) -> bool:
@@ -135,10 +137,10 @@ def _is_usual_usage(usage: Any) -> bool:
                 return False
         elif key in _USAGE_DETAILS and type(value) is list and value:
             for detail in value:
-                if type(detail) is not dict or detail.keys() != _USAGE_DETAIL:
+                if type(detail) is not dict or len(detail) != 2 or detail.get("modality") not in _MEDIA:
                     return False
-                count = detail["tokenCount"]
-                if detail["modality"] not in ENUMS["MediaModality"] or type(count) is not int or not count:
+                count = detail.get("tokenCount")
+                if type(count) is not int or not count:
                     return False
         else:
             return False
