@@ -30,8 +30,7 @@ def spent_token_stays_spent(view: View) -> Outcome:
             tried += 1
         if used_up is None or used_up.event.connection == connection.number or not _before(used_up, connection):
             continue
-        starts_anew = connection.handle_label is None
-        if given.resume_spends_use or (connection.setup is not None and starts_anew):
+        if given.resume_spends_use or connection.starts_anew:
             shown.append(token.label)
             evidence += [used_up, connection.upgrade, connection.setup]
         elif connection.setup is None:
@@ -86,15 +85,15 @@ def token_is_used_in_its_window(view: View) -> Outcome:
     in_time: list[Numbered | None] = []
     late: list[Numbered | None] = []
     worst = ""
+    doubtful: Outcome | None = None
     for connection in view.connections.values():
         token = view.tokens.get(connection.token or "")
         upgrade = connection.upgrade
-        if token is None or upgrade is None or connection.handle_label is not None:
-            continue
+        if token is None or upgrade is None or not connection.starts_anew:
+            continue  # without a setup it may have been for a resume, which is exempt
         if token.minted is None:
-            return unknown(f"nobody saw {token.label} being minted", upgrade)
-        if connection.setup is None and not view.given.refuses_at_upgrade:
-            continue  # it may have been for a resume, which is exempt
+            doubtful = doubtful or unknown(f"nobody saw {token.label} being minted", upgrade)
+            continue
         age_s = upgrade.t - token.minted.t
         window_s = token.minted.event.new_session_window_s
         if age_s > window_s + WINDOW_TOLERANCE_S:
@@ -104,6 +103,8 @@ def token_is_used_in_its_window(view: View) -> Outcome:
             in_time += [token.minted, upgrade]
     if late:
         return broken(f"presented for a new session after its window: {worst}", *late)
+    if doubtful is not None:
+        return doubtful
     if not in_time:
         return never_arose("no ephemeral token was presented for a new session")
     return holds("every token for a new session was presented within its window", *in_time)
@@ -158,7 +159,7 @@ CHECKS = (
             "throw it away, fetch another, and only then dial."
         ),
         seen_in=("googleapis/js-genai#1257", "ai-shifu/ai-shifu#2744"),
-        needs=_TOKEN_DIALS,
+        needs=_TOKEN_DIALS | {server.CloseSent.kind},
         judge=refused_token_is_let_go,
     ),
     Check(

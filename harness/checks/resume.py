@@ -17,8 +17,9 @@ from harness.checks.rule import (
     waived,
 )
 from harness.checks.view import View
+from harness.checks.view_connections import EMPTY_HANDLE
 from harness.checks.view_facts import Fact
-from harness.checks.view_tokens import EMPTY_HANDLE, UNKNOWN_HANDLE, Handle, Presented
+from harness.checks.view_tokens import UNKNOWN_HANDLE, Handle, Presented
 from harness.journal.events import UserTurn
 from harness.verdict import Level
 

@@ -23,6 +23,8 @@ from fake_server.refusals import REFUSALS
 from harness.checks.view_facts import Fact, Facts, Moment, at
 from harness.journal.events import ClientStarted, LinkClientClosed, LinkDial
 
+EMPTY_HANDLE = "empty-handle"
+"""The label of `""`: proto3 knows no difference between an empty text and none."""
 USER_INPUT = frozenset({"client_content", "realtime_input"})
 """Messages that carry what the user says."""
 CONTENT = USER_INPUT | {"tool_response", "context_update"}
@@ -86,6 +88,11 @@ class Connection:
         setup = self.setup
         given = at(setup.event.payload, "setup", "sessionResumption", "handle") if setup is not None else None
         return given if isinstance(given, str) else None
+
+    @property
+    def starts_anew(self) -> bool:
+        """True when its setup was seen and carried nothing to resume with."""
+        return self.setup is not None and self.handle_label in (None, EMPTY_HANDLE)
 
     @property
     def started_s(self) -> float | None:

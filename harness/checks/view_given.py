@@ -46,11 +46,6 @@ class Given:
         return tokens.resume_spends_use or tokens.refuse == "http_401"
 
     @property
-    def refuses_at_upgrade(self) -> bool:
-        """True: a spent token is refused before any setup is seen."""
-        return self.scenario.session.tokens.refuse == "http_401"
-
-    @property
     def handles_are_sessions(self) -> bool:
         """True: any handle of a session restores all of it."""
         return self.scenario.session.resumption.handles == "session"

@@ -7,14 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from fake_server.events import HandleIssued, TokenMinted, TokenSpent
-from harness.checks.view_connections import Connection, Refused
+from harness.checks.view_connections import EMPTY_HANDLE, Connection, Refused
 from harness.checks.view_facts import Fact, Facts, Moment
 from harness.checks.view_faults import BLOCKING, DELAYING, FaultWindow
 from harness.checks.view_gaps import Gap, SessionEnd
 
 RECEIVED_S = 0.25
 """A message sent so long before the link's fault counts as received; a later one may or may not be."""
-EMPTY_HANDLE = "empty-handle"
 UNKNOWN_HANDLE = "unknown-handle"
 
 
