@@ -8,24 +8,42 @@ from dataclasses import dataclass
 
 from fake_server.app import ActError, FakeServer
 from harness.engine.recorder import Recorder
+from harness.errors import UserMistake
 from harness.journal.events import FaultDue, FaultFailed, FaultInForce, FaultLifted, Note
 from harness.proxy.port import INSTANT, Link, ProxyError, Scope
 from harness.scenario.faults import ClientFault, Fault, NetworkFault, RefusalFault, ServerFault, TokenFault
 from harness.translate import network_fault, server_act
 
-ClientControl = Callable[[ClientFault], Awaitable[None]]
-"""Suspends, resumes or restarts the program; returns when that is done."""
+UNDER_WAY_S = 5.0
+"""At the end of a run: a fault is in force, or lifted, within milliseconds of being due."""
+
+_Move = Callable[[], Awaitable[None]]
+ClientControl = Callable[[ClientFault], Awaitable[_Move | None]]
+"""Suspends, resumes or kills the program, and returns when that is done: what is left to do after it (starting the
+program again), or None."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Applied:
+    """A fault that is in force."""
+
+    lift: _Move | None = None
+    """None: there is nothing to lift."""
+    then: _Move | None = None
+    """What belongs to the fault and comes after it; None: nothing."""
+    hits_new_dials: bool = False
 
 
 @dataclass(slots=True)
 class _Running:
     number: int
     fault: Fault
-    lift: Callable[[], Awaitable[None]]
+    lift: _Move
     ends_at_s: float | None
     """Loop time at which it is to be lifted; None: at the end of the run."""
     hits_new_dials: bool
     timer: asyncio.TimerHandle | None = None
+    lifting: bool = False
 
 
 class FaultRunner:
@@ -41,8 +59,6 @@ class FaultRunner:
         self._count = 0
         self._running: dict[int, _Running] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._lifted = asyncio.Event()
-        self._lifted.set()
         self.newest: Fault | None = None
         """The fault that came into force last; None: none yet."""
         self.last_in_force_s: float | None = None
@@ -63,13 +79,13 @@ class FaultRunner:
         began_s = loop.time() - late_s
         self._recorder.record(FaultDue(number, fault.act, fault.model_dump(mode="json", exclude_none=True), after_s))
         try:
-            lift, hits_new_dials = await self._apply(fault)
+            applied = await self._apply(fault)
         except ActError as error:
             # The client has no live session to act on: that is something about the client, not about us.
             self._recorder.record(Note(f"{fault.act} found nothing to act on: {error}"))
             return
-        except (ProxyError, ValueError, OSError) as error:
-            self._recorder.record(FaultFailed(number, fault.act, str(error)))
+        except Exception as error:  # noqa: BLE001 - nobody else looks at how this task ends
+            self._recorder.record(FaultFailed(number, fault.act, _reason(error)))
             return
         lag_ms = (loop.time() - began_s) * 1000
         entry = self._recorder.record(
@@ -84,55 +100,52 @@ class FaultRunner:
             )
         )
         self.newest, self.last_in_force_s = fault, entry.t
-        if lift is None:
-            self.link_back_s = entry.t
-            return
-        running = _Running(
-            number,
-            fault,
-            lift,
-            None if fault.for_s is None else loop.time() + fault.for_s,
-            hits_new_dials=hits_new_dials,
-        )
-        self._running[number] = running
-        self._lifted.clear()
-        self.link_back_s = None if running.hits_new_dials else entry.t
-        if running.ends_at_s is not None:
-            running.timer = loop.call_at(running.ends_at_s, self._start_lift, number)
+        if applied.lift is not None:
+            ends_at_s = None if fault.for_s is None else loop.time() + fault.for_s
+            running = _Running(number, fault, applied.lift, ends_at_s, applied.hits_new_dials)
+            self._running[number] = running
+            if ends_at_s is not None:
+                running.timer = loop.call_at(ends_at_s, self._start_lift, number)
+        self.link_back_s = None if self.holding else entry.t
+        if applied.then is not None:
+            try:
+                await applied.then()
+            except Exception as error:  # noqa: BLE001 - as above
+                self._recorder.record(FaultFailed(number, fault.act, _reason(error)))
 
-    async def _apply(self, fault: Fault) -> tuple[Callable[[], Awaitable[None]] | None, bool]:
-        """Put it in force. Returns how to lift it (None: nothing to lift) and whether it hits new dials."""
+    async def _apply(self, fault: Fault) -> _Applied:
+        """Put it in force."""
         match fault:
             case NetworkFault():
                 wanted = network_fault(fault)
                 links = [link for name, link in self._links.items() if fault.link in {"all", name}]
                 await asyncio.gather(*(link.apply(wanted) for link in links))
                 if wanted.kind in INSTANT:
-                    return None, False
+                    return _Applied()
 
                 async def lift_links() -> None:
                     await asyncio.gather(*(link.lift(wanted) for link in links))
 
-                return lift_links, wanted.scope is Scope.ALL
+                return _Applied(lift_links, hits_new_dials=wanted.scope is Scope.ALL)
             case ServerFault() | TokenFault():
                 act = server_act(fault)
                 self._server.act(act)
                 if fault.for_s is None:
-                    return None, False
+                    return _Applied()
 
                 async def lift_act() -> None:
                     self._server.lift(act)
 
-                return lift_act, isinstance(fault, RefusalFault | TokenFault)
+                return _Applied(lift_act, hits_new_dials=isinstance(fault, RefusalFault | TokenFault))
             case ClientFault():
-                await self._control_client(fault)
+                then = await self._control_client(fault)
                 if fault.for_s is None:
-                    return None, False
+                    return _Applied(then=then)
 
                 async def wake_client() -> None:
                     await self._control_client(ClientFault(client="resume"))
 
-                return wake_client, True
+                return _Applied(wake_client, hits_new_dials=True)
 
     def _start_lift(self, number: int) -> None:
         task = asyncio.get_running_loop().create_task(self._lift(number))
@@ -140,9 +153,10 @@ class FaultRunner:
         task.add_done_callback(self._tasks.discard)
 
     async def _lift(self, number: int) -> None:
-        running = self._running.pop(number, None)
-        if running is None:
+        running = self._running.get(number)
+        if running is None or running.lifting:
             return
+        running.lifting = True
         if running.timer is not None:
             running.timer.cancel()
         loop = asyncio.get_running_loop()
@@ -150,15 +164,17 @@ class FaultRunner:
         should_s = now_s if running.ends_at_s is None else min(now_s, running.ends_at_s)
         try:
             await running.lift()
-        except (ProxyError, ActError, OSError) as error:
-            self._recorder.record(FaultFailed(number, running.fault.act, f"could not be lifted: {error}"))
+        except Exception as error:  # noqa: BLE001 - as above
+            self._recorder.record(FaultFailed(number, running.fault.act, f"could not be lifted: {_reason(error)}"))
         else:
             lag_ms = (loop.time() - should_s) * 1000
-            entry = self._recorder.record(FaultLifted(number, running.fault.act, round(lag_ms, 3)))
-            if not any(other.hits_new_dials for other in self._running.values()):
+            lifted = FaultLifted(number, running.fault.act, round(lag_ms, 3))
+            del self._running[number]
+            entry = self._recorder.record(lifted)
+            if not self.holding:
                 self.link_back_s = entry.t
-        if not self._running:
-            self._lifted.set()
+        finally:
+            self._running.pop(number, None)
 
     @property
     def existing_only(self) -> bool:
@@ -183,9 +199,17 @@ class FaultRunner:
             await asyncio.sleep(max(0.005, max(waiting) - loop.time()))
 
     async def lift_all(self) -> None:
-        """Lift every fault that is still in force, now, and wait for what is under way; nothing begins after this."""
+        """Lift every fault that is still in force, now; what is under way has `UNDER_WAY_S` to come to its end."""
         tasks = list(self._tasks)
         if tasks:
-            await asyncio.wait(tasks, timeout=5.0)
+            await asyncio.wait(tasks, timeout=UNDER_WAY_S)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
         for number in list(self._running):
             await self._lift(number)
+
+
+def _reason(error: Exception) -> str:
+    expected = isinstance(error, ProxyError | UserMistake | ActError | ValueError | OSError)
+    return str(error) if expected else f"{type(error).__name__}: {error}"

@@ -19,13 +19,16 @@ class Recorder:
         self._writer = writer
         self._listeners: list[Listener] = []
         self._waiting: list[tuple[Predicate, asyncio.Future[Entry]]] = []
+        self._closed = False
 
     def listen(self, listener: Listener) -> None:
         """Call `listener` with every entry from now on; it must not raise."""
         self._listeners.append(listener)
 
     def record(self, event: Event) -> Entry:
-        """Write one fact. Its time is now."""
+        """Write one fact. Its time is now. After `close` it is dropped: an echo of a part that is stopped."""
+        if self._closed:
+            return Entry(0, self._writer.now_s(), event)
         entry = self._writer.append(event)
         for listener in self._listeners:
             listener(entry)
@@ -38,11 +41,20 @@ class Recorder:
         for predicate, future in self._waiting:
             if future.done():
                 continue
-            if predicate(entry):
+            try:
+                fits = predicate(entry)
+            except Exception as error:  # noqa: BLE001 - it belongs to who waits, not to who tells
+                future.set_exception(error)
+                continue
+            if fits:
                 future.set_result(entry)
             else:
                 still_waiting.append((predicate, future))
         self._waiting = still_waiting
+
+    def close(self) -> None:
+        """The last fact is written."""
+        self._closed = True
 
     def now_s(self) -> float:
         """The time that an entry written now would carry."""

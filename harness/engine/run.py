@@ -8,10 +8,12 @@ import functools
 import secrets
 import shutil
 import tempfile
-from collections.abc import Awaitable, Callable
+import traceback
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from types import TracebackType
+from typing import Any, Literal
 
 from fake_server.app import FakeServer, Listener
 from fake_server.clock import Clock
@@ -20,20 +22,16 @@ from fake_server.labels import Labels
 from fake_server.speech import wav
 from harness.client_config import ClientConfig
 from harness.client_environment import ClientAddresses, environment
-from harness.contract import parse_line
+from harness.engine.client import ClientUnderTest
 from harness.engine.faults import FaultRunner
 from harness.engine.recorder import Recorder
 from harness.engine.situation import Situation
 from harness.engine.story import StoryPlayer
 from harness.engine.triggers import Condition, TriggerBoard
-from harness.errors import HarnessFault
+from harness.errors import HarnessFault, UserMistake
 from harness.journal.events import (
-    ClientCommand,
-    ClientExited,
-    ClientOutput,
-    ClientStarted,
-    ClientStopping,
     Entry,
+    FaultFailed,
     HarnessLag,
     LinkClientClosed,
     LinkDial,
@@ -44,17 +42,17 @@ from harness.journal.events import (
     StepEnded,
     StepStarted,
 )
-from harness.journal.writer import JournalError, JournalWriter
+from harness.journal.writer import JournalWriter
 from harness.plan import Plan
-from harness.process import ClientProcess, ExitStatus
 from harness.proxy.port import ClientClosed, Dialled, FaultProxy, Link, ProxyError
 from harness.redaction import Redactor
-from harness.scenario.faults import ClientFault
 from harness.tls import Authority
 from harness.translate import behaviour
 
 LAG_WORTH_TELLING_MS = 20.0
 LAG_PROBE_S = 0.05
+LINKS_CHECKED_EVERY_S = 1.0
+"""How late it is noticed, at most, that a proxy has died while no fault was asked of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,105 +75,8 @@ class Played:
     folder: Path
     journal: Path
     outcome: str
-    """As `run.ended`: `played`, `skipped`, `interrupted`, `harness_error`."""
+    """As `run.ended`: `played`, `skipped`, `interrupted`, `not_started`, `harness_error`."""
     message: str
-
-
-class _Client:
-    """The program under test as the story sees it: commands in, lines out, restarts."""
-
-    def __init__(self, run: RunPlayer) -> None:
-        self._run = run
-        self._process: ClientProcess | None = None
-        self._instance = 0
-        self._asked = False
-
-    @property
-    def driven(self) -> bool:
-        return self._run.plan.client.driven
-
-    def wav_path(self, utterance: int) -> str:
-        return str(self._run.scratch / f"utterance-{utterance}.wav")
-
-    def command(self, command: dict[str, object]) -> None:
-        if not self.driven or self._process is None:
-            return
-        told = {key: Path(str(value)).name if key == "wav" else value for key, value in command.items()}
-        self._run.recorder.record(ClientCommand(told))
-        self._process.send(command)
-
-    async def start(self) -> None:
-        run = self._run
-        async with run.surroundings.start_slots:
-            self._instance += 1
-            self._asked = False
-            self._process = await ClientProcess.start(
-                run.client.resolved_command,
-                cwd=run.client.cwd,
-                env=run.client_environment(),
-                run_id=run.run_id,
-                stdout_path=run.folder / "client.stdout",
-                stderr_path=run.folder / "client.stderr",
-                redactor=run.redactor,
-                on_line=self._on_line,
-                keeps_stdin_open=True,
-                append=self._instance > 1,
-            )
-            run.recorder.record(ClientStarted(self._instance))
-            self._process.exited.add_done_callback(functools.partial(self._on_exit, self._instance))
-
-    async def connect(self) -> str:
-        """Ask for the first session and wait for it."""
-        run = self._run
-        self.command({"do": "connect"})
-        if run.situation.live:
-            return "done"
-        entry = await run.recorder.wait_for(
-            lambda entry: (
-                entry.event.kind in {"session.started", "client.exited"} or run.situation.unsupported is not None
-            ),
-            run.plan.client.start_within,
-        )
-        if entry is None:
-            return "timed_out"
-        return "done" if entry.event.kind == "session.started" else "client_gone"
-
-    def _on_line(self, stream: str, text: str) -> None:
-        event = parse_line(text) if stream == "stdout" else None
-        self._run.recorder.record(event if event is not None else ClientOutput(stream, text[:4096]))
-
-    def _on_exit(self, instance: int, exited: asyncio.Future[ExitStatus]) -> None:
-        if exited.cancelled():
-            return
-        status = exited.result()
-        self._run.recorder.record(
-            ClientExited(instance, status.code, status.signal, self._asked, self._run.situation.hung_up)
-        )
-
-    async def control(self, fault: ClientFault) -> None:
-        if self._process is None:
-            return
-        match fault.client:
-            case "suspend":
-                self._process.suspend()
-            case "resume":
-                self._process.resume()
-            case "restart":
-                await self.stop(ask=False)
-                await self.start()
-                self.command({"do": "connect"})
-
-    async def stop(self, *, ask: bool) -> None:
-        if self._process is None:
-            return
-        process, self._process = self._process, None
-        if ask and not process.exited.done():
-            self._run.recorder.record(ClientStopping(self._instance, "asked", "quit"))
-        self._asked = True
-        took = await process.stop(ask=ask, within_s=self._run.plan.client.stop_within)
-        for how in took:
-            if how != "asked":
-                self._run.recorder.record(ClientStopping(self._instance, how.split(":")[0], how))
 
 
 class RunPlayer:
@@ -204,15 +105,22 @@ class RunPlayer:
         self._story: StoryPlayer | None = None
         self._broken: str | None = None
         """What went wrong in a part of ours, first of all; None: nothing."""
+        self._breaks = asyncio.Event()
 
     async def play(self) -> Played:
-        """Play to the end, whatever the client does. Cancellation (Ctrl-C) stops everything and is passed on."""
-        self._prepare_folder()
+        """Play to the end, whatever the client does.
+
+        Cancellation (Ctrl-C) stops everything and is passed on. Raises `OSError` and `JournalError` when the folder of
+        the results cannot be made ready; all else that goes wrong is the outcome.
+        """
+        make_ready(self.folder)
         journal_path = self.folder / "journal.jsonl"
         outcome, message = "harness_error", ""
         with contextlib.ExitStack() as files:
             self.scratch = Path(files.enter_context(tempfile.TemporaryDirectory(prefix="live-api-harness-")))
-            writer = JournalWriter(journal_path, self.surroundings.clock, self.redactor.redact)
+            writer = JournalWriter(
+                journal_path, self.surroundings.clock, self.redactor.redact, lambda error: self._break(str(error))
+            )
             files.callback(writer.close)
             self.recorder = Recorder(writer)
             self.recorder.listen(self._take)
@@ -222,55 +130,113 @@ class RunPlayer:
             except asyncio.CancelledError:
                 outcome, message = "interrupted", "stopped by the user"
                 raise
+            except UserMistake as mistake:
+                outcome, message = "not_started", str(mistake)
             except (HarnessFault, ProxyError, OSError) as error:
                 message = str(error)
+            except Exception as error:  # noqa: BLE001 - a mistake of ours ends this run, and no other
+                message = f"{type(error).__name__}: {error}"
+                self.recorder.record(Note(traceback.format_exc()))
             finally:
-                if self._broken is not None and outcome == "played":
+                if self._broken is not None and outcome != "interrupted":
                     outcome, message = "harness_error", self._broken
-                with contextlib.suppress(JournalError):
-                    self.recorder.record(RunEnded(outcome, message))
+                self.recorder.record(RunEnded(outcome, message))
+                self.recorder.close()
         if writer.failed is not None:
-            outcome, message = "harness_error", f"the journal could not be written: {writer.failed}"
+            outcome, message = "harness_error", str(writer.failed)
         return Played(self.folder, journal_path, outcome, message)
 
-    def _prepare_folder(self) -> None:
-        if self.folder.exists():
-            shutil.rmtree(self.folder)
-        self.folder.mkdir(parents=True)
+    def _break(self, why: str) -> None:
+        """A part of ours has failed: the run ends now, and says nothing about the client."""
+        if self._broken is None:
+            self._broken = why
+            self._breaks.set()
 
     async def _play_with_parts(self) -> tuple[str, str]:
         async with contextlib.AsyncExitStack() as parts:
             await self._start_server(parts)
             await self._open_links(parts)
             self._write_speech()
-            client = _Client(self)
+            client = ClientUnderTest(
+                self.plan,
+                self.client,
+                folder=self.folder,
+                scratch=self.scratch,
+                run_id=self.run_id,
+                environment=self.client_environment,
+                recorder=self.recorder,
+                situation=self.situation,
+                redactor=self.redactor,
+                start_slots=self.surroundings.start_slots,
+                on_broken=self._break,
+            )
             faults = FaultRunner(self.recorder, self._links, self.server, client.control)
             story = StoryPlayer(
                 self.plan, client, self.recorder, self.situation, faults, self._triggers, self._progress
             )
             self._faults, self._story = faults, story
             parts.push_async_callback(faults.lift_all)
-            parts.callback(story.cancel_timers)
-            parts.push_async_callback(client.stop, ask=True)
-            lag = asyncio.create_task(self._watch_lag())
-            parts.callback(lag.cancel)
+
+            async def stop_client(
+                problem: type[BaseException] | None, _error: BaseException | None, _where: TracebackType | None
+            ) -> None:
+                await client.stop(hurry=problem is not None)
+
+            parts.push_async_exit(stop_client)
+            parts.callback(self._begin_nothing_more, story)
+            self._on_the_side(parts, self._watch_lag())
+            self._on_the_side(parts, self._watch_links())
             self._arm_timeline()
-            await client.start()
-            self._progress("connecting")
-            self.recorder.record(StepStarted(0, "connect", {}))
-            connected = await client.connect()
-            self.recorder.record(StepEnded(0, connected))
-            if connected == "done":
-                await story.play()
-                if self.situation.hung_up:
-                    await story.watch_after_hang_up()
-                else:
-                    await story.probe()
+            await self._unless_broken(self._tell_story(client, story))
+            await self._check_links()
             self._progress("stopping")
             if self.situation.unsupported is not None:
                 return "skipped", self.situation.unsupported
             return "played", ""
         raise AssertionError("an exit stack never swallows")  # pragma: no cover
+
+    async def _tell_story(self, client: ClientUnderTest, story: StoryPlayer) -> None:
+        await client.start()
+        self._progress("connecting")
+        self.recorder.record(StepStarted(0, "connect", {}))
+        connected = await client.connect()
+        self.recorder.record(StepEnded(0, connected))
+        if connected != "done":
+            return
+        await story.play()
+        if self.situation.hung_up:
+            await story.watch_after_hang_up()
+        else:
+            await story.probe()
+
+    async def _unless_broken(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do the work; raises `HarnessFault` as soon as a part of ours has failed."""
+        tasks = [asyncio.create_task(work), asyncio.create_task(self._breaks.wait())]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            if self._broken is not None:
+                raise HarnessFault(self._broken)
+            tasks[0].result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _begin_nothing_more(self, story: StoryPlayer) -> None:
+        """The story is over: what happens while the parts are stopped triggers nothing."""
+        story.cancel_timers()
+        for condition in self._triggers.clear():
+            self.recorder.record(Note(f"a fault never came due: no {condition.event} came for it"))
+
+    @staticmethod
+    def _on_the_side(parts: contextlib.AsyncExitStack, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+
+        async def end() -> None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+        parts.push_async_callback(end)
 
     # --- parts ---------------------------------------------------------------------------------------------------
 
@@ -328,8 +294,13 @@ class RunPlayer:
     # --- facts coming in -----------------------------------------------------------------------------------------
 
     def _take(self, entry: Entry) -> None:
-        self.situation.take(entry)
-        self._triggers.see(entry.event, "after")
+        try:
+            self.situation.take(entry)
+            self._triggers.see(entry.event, "after")
+        except Exception as error:  # noqa: BLE001 - who tells a fact must not stumble over what we make of it
+            self._break(f"{entry.event.kind} could not be taken in: {type(error).__name__}: {error}")
+        if isinstance(entry.event, FaultFailed):
+            self._break(f"{entry.event.act} could not be done: {entry.event.reason}")
 
     def _observe(self, event: ServerEvent) -> None:
         self.recorder.record(event)
@@ -349,9 +320,7 @@ class RunPlayer:
                     self.server.client_closed(socket)
 
     def _server_broke(self, error: BaseException) -> None:
-        if self._broken is None:
-            self._broken = f"the fake server failed: {type(error).__name__}: {error}"
-            self.recorder.record(Note(self._broken))
+        self._break(f"the fake server failed: {type(error).__name__}: {error}")
 
     # --- timeline ------------------------------------------------------------------------------------------------
 
@@ -370,6 +339,20 @@ class RunPlayer:
             assert self._story is not None  # noqa: S101 - set a few lines before this is called
             self._triggers.add(condition, self._story.firing(entry.do))
 
+    # --- on the side ---------------------------------------------------------------------------------------------
+
+    async def _watch_links(self) -> None:
+        while True:
+            await asyncio.sleep(LINKS_CHECKED_EVERY_S)
+            try:
+                await self._check_links()
+            except ProxyError as error:
+                self._break(str(error))
+                return
+
+    async def _check_links(self) -> None:
+        await asyncio.gather(*(link.check() for link in self._links.values()))
+
     async def _watch_lag(self) -> None:
         loop = asyncio.get_running_loop()
         worst_ms, told_s = 0.0, loop.time()
@@ -381,6 +364,13 @@ class RunPlayer:
                 if worst_ms > LAG_WORTH_TELLING_MS:
                     self.recorder.record(HarnessLag(round(worst_ms, 1)))
                 worst_ms, told_s = 0.0, loop.time()
+
+
+def make_ready(folder: Path) -> None:
+    """An empty folder for a run's results."""
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
 
 
 async def _all_done(tasks: list[asyncio.Task[None]]) -> None:

@@ -61,7 +61,8 @@ class Situation:
                 self.heard_turns[turn] = entry.event
             case journal.ClientStarted():
                 self.client_alive = True
-            case journal.ClientExited():
+            case journal.ClientExited(asked=False):
+                # One that we ended ourselves is started again, or the story is over.
                 self.client_alive = False
             case journal.ClientEvent(event="state", data=data):
                 if data.get("state") in _LATE_STATES:

@@ -91,7 +91,6 @@ class StoryPlayer:
         self._triggers = triggers
         self._progress = progress
         self._timers: set[asyncio.TimerHandle] = set()
-        self._began_fault: asyncio.Event = asyncio.Event()
 
     async def play(self) -> None:
         """Every step in order; stops early when the client is gone or says that the scenario is not for it."""
@@ -351,7 +350,8 @@ class StoryPlayer:
 
 
 def _is_exit(entry: Entry) -> bool:
-    return isinstance(entry.event, ClientExited)
+    """The client is gone. One that we end ourselves is not: it is started again."""
+    return isinstance(entry.event, ClientExited) and not entry.event.asked
 
 
 def _is_turn_complete(entry: Entry) -> bool:

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import os
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from harness.client_config import ClientConfig
-from harness.engine.run import Played, RunPlayer, Surroundings
+from harness.engine.run import Played, RunPlayer, Surroundings, make_ready
 from harness.engine.story import QUIET_AFTER_HANG_UP_S, SAMPLE_RATE_HZ
+from harness.errors import HarnessFault
 from harness.journal.events import RunEnded, RunPlanned
 from harness.journal.reader import read_journal
-from harness.journal.writer import JournalWriter
+from harness.journal.writer import JournalError, JournalWriter
 from harness.judge import slipped
 from harness.plan import Plan
 from harness.scenario.model import HangUp, Until, Wait
-from harness.verdict import Verdict
+from harness.verdict import ExitCode, RunStatus, Verdict
 
 CLIENTS_STARTING_AT_ONCE = 4
 """More than this on two cores makes starts late (measured: the 99th percentile of our own lag grows)."""
@@ -106,7 +108,8 @@ async def play_all(
     """Play every run, at most `jobs` at once; `surroundings` by kind of proxy. The result keeps the order of `runs`.
 
     A run whose triggers slipped is played once more, alone, when the others are done: a busy machine is not the
-    client's fault.
+    client's fault. A run that cannot be played or judged through a mistake of ours is an error of its own, and leaves
+    the others alone.
     """
     finished: dict[str, FinishedRun] = {}
     slots = asyncio.Semaphore(max(1, jobs))
@@ -115,12 +118,15 @@ async def play_all(
     async def play_one(run: PlannedRun, *, last_chance: bool) -> None:
         async with slots:
             progress.run_started(run.label)
-            played = await _play(run, surroundings[run.plan.proxy.kind], progress)
-            if not last_chance and len(runs) > 1 and await asyncio.to_thread(_slipped, played):
-                progress.run_event(run.label, "our own triggers were late: it will be played once more, alone")
-                slipped_runs.append(run)
-                return
-            verdict = await asyncio.to_thread(judge, run, played)
+            try:
+                played = await _play(run, surroundings[run.plan.proxy.kind], progress)
+                if not last_chance and len(runs) > 1 and await asyncio.to_thread(_slipped, played):
+                    progress.run_event(run.label, "our own triggers were late: it will be played once more, alone")
+                    slipped_runs.append(run)
+                    return
+                verdict = await asyncio.to_thread(judge, run, played)
+            except Exception as error:  # noqa: BLE001 - the other runs have done nothing wrong
+                verdict = _unjudged(run, error)
             finished[run.label] = FinishedRun(run, verdict)
             progress.run_finished(run.label, verdict, run.folder)
 
@@ -148,13 +154,34 @@ async def _play(run: PlannedRun, surroundings: Surroundings, progress: Progress)
 
 def _note_skip(run: PlannedRun, surroundings: Surroundings) -> Played:
     """A skipped run leaves a journal too: the plan, and why it was not played."""
-    run.folder.mkdir(parents=True, exist_ok=True)
+    make_ready(run.folder)
     journal = run.folder / "journal.jsonl"
     writer = JournalWriter(journal, surroundings.clock, None)
     writer.append(RunPlanned(run.plan.model_dump(mode="json")))
     writer.append(RunEnded("skipped", run.skip or ""))
     writer.close()
     return Played(run.folder, journal, "skipped", run.skip or "")
+
+
+def _unjudged(run: PlannedRun, error: Exception) -> Verdict:
+    """The verdict on a run that we could not bring to one."""
+    message = str(error)
+    if not isinstance(error, OSError | HarnessFault | JournalError):
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        message = f"{type(error).__name__}: {message} ({Path(last.filename).name}:{last.lineno}); please report this"
+    return Verdict(
+        scenario=run.plan.scenario.scenario,
+        variant=run.plan.variant,
+        client=run.client.name,
+        seed=run.plan.seed,
+        status=RunStatus.ERROR,
+        exit_code=ExitCode.HARNESS_FAULT,
+        duration_s=0.0,
+        checks=(),
+        metrics={},
+        reproduce=run.reproduce,
+        message=message,
+    )
 
 
 def _slipped(played: Played) -> bool:

@@ -61,6 +61,12 @@ class TriggerBoard:
         watch = self._watches.pop(number, None)
         return watch is not None and watch.seen < watch.condition.nth
 
+    def clear(self) -> list[Condition]:
+        """Stop waiting for anything; returns the conditions that never came true."""
+        never = [watch.condition for watch in self._watches.values() if watch.seen < watch.condition.nth]
+        self._watches.clear()
+        return never
+
     def see(self, event: Event, edge: Literal["before", "after"]) -> list[object]:
         """Count `event` and fire what it makes due; returns what the fired calls returned, in the order of `add`."""
         fired: list[object] = []

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextlib
+import errno
 import os
 import signal
 import subprocess
@@ -51,6 +53,7 @@ class ClientProcess:
         self._stopped = False
         self.exited = asyncio.get_running_loop().create_future()
         self._end_watch = watch_exit(process, self._on_exit)
+        atexit.register(self._family.kill_now)  # whatever ends the harness (a second Ctrl-C), short of SIGKILL
 
     @classmethod
     async def start(
@@ -87,10 +90,7 @@ class ClientProcess:
                 process_group=0,
             )
         except (OSError, ValueError) as error:
-            reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
-            raise UserMistake(
-                f"the client cannot be started: {command[0]!r}: {reason}; check its command and cwd"
-            ) from None
+            raise UserMistake(f"the client cannot be started: {command[0]!r}: {_why_not(command[0], error)}") from None
         try:
             _make_nicer(process.pid)
             assert process.stdout is not None  # noqa: S101 - opened above
@@ -130,6 +130,10 @@ class ClientProcess:
             self._family.signal_group(signal.SIGCONT)
         self._suspended = False
 
+    async def kill(self) -> None:
+        """End it as the system would, by SIGKILL, and all that it left behind. Takes milliseconds, 9 s at most."""
+        await self._stop(ask=False, within_s=0.0, gently=False)
+
     async def stop(self, *, ask: bool, within_s: float) -> list[str]:
         """End it, and all that it left behind; returns what that took, in order.
 
@@ -138,13 +142,17 @@ class ClientProcess:
         `killed`, `swept: names of programs`; empty when it had left by itself and left nothing behind. Takes at most
         `within_s` and 11 s; when cancelled, kills everything at once.
         """
+        return await self._stop(ask=ask, within_s=within_s, gently=True)
+
+    async def _stop(self, *, ask: bool, within_s: float, gently: bool) -> list[str]:
         if self._stopped:
             return []
         self._stopped = True
         try:
-            self.resume()
-            took = await self._end_leader(ask, within_s)
-            took += await self._sweep()
+            if gently:
+                self.resume()
+            took = await self._end_leader(ask, within_s, gently=gently)
+            took += await self._sweep(gently=gently)
         except BaseException:
             self._kill_now()
             raise
@@ -157,7 +165,7 @@ class ClientProcess:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(_KILL_NOW_WITHIN_S)
 
-    async def _end_leader(self, ask: bool, within_s: float) -> list[str]:
+    async def _end_leader(self, ask: bool, within_s: float, *, gently: bool) -> list[str]:
         took: list[str] = []
         if self.exited.done():
             return took
@@ -172,7 +180,7 @@ class ClientProcess:
             (signal.SIGTERM, "terminated", _TERMINATE_WITHIN_S),
             (signal.SIGKILL, "killed", _KILL_WITHIN_S),
         ):
-            if not self.exited.done():
+            if not self.exited.done() and (gently or number is signal.SIGKILL):
                 took.append(name)
                 self._family.signal_group(number)
                 await self._wait_for_exit(patience_s)
@@ -181,8 +189,8 @@ class ClientProcess:
     async def _wait_for_exit(self, patience_s: float) -> None:
         await asyncio.wait([self.exited], timeout=patience_s)
 
-    async def _sweep(self) -> list[str]:
-        """End what the client left behind: asked by SIGTERM, killed half a second later."""
+    async def _sweep(self, *, gently: bool) -> list[str]:
+        """End what the client left behind: `gently` asked by SIGTERM, and killed half a second later."""
         loop = asyncio.get_running_loop()
         members = await asyncio.to_thread(self._family.look)
         if not members:
@@ -190,13 +198,13 @@ class ClientProcess:
                 self._family.signal_group(signal.SIGKILL)
             return []
         names = ", ".join(sorted({member.name for member in members}))
-        self._family.signal_all(members, signal.SIGTERM)
+        self._family.signal_all(members, signal.SIGTERM if gently else signal.SIGKILL)
         self._family.signal_all(members, signal.SIGCONT)  # one that is stopped would not notice
         began_s = loop.time()
         while members and loop.time() - began_s < _SWEEP_WITHIN_S:
             await asyncio.sleep(_LOOK_EVERY_S)
             members = await asyncio.to_thread(self._family.look)
-            if loop.time() - began_s > _SWEEP_TERMINATE_WITHIN_S:
+            if not gently or loop.time() - began_s > _SWEEP_TERMINATE_WITHIN_S:
                 self._family.signal_all(members, signal.SIGKILL)
         return [f"swept: {names}"]
 
@@ -219,6 +227,7 @@ class ClientProcess:
                 with contextlib.suppress(OSError):
                     pipe.close()
         self._family.forget()
+        atexit.unregister(self._family.kill_now)
 
 
 class _Commands:
@@ -281,6 +290,17 @@ class _Commands:
             self._waiting = False
         if self._finishing:
             self.close()
+
+
+def _why_not(program: str, error: OSError | ValueError) -> str:
+    """Why it cannot be started, and the way out."""
+    if not isinstance(error, OSError):
+        return f"{error}; check its command"
+    if error.errno == errno.ENOEXEC:
+        return "it is no program and does not begin with `#!`; start it by its interpreter, as in `python app.py`"
+    if error.errno == errno.ENOENT and os.path.exists(program):  # noqa: PTH110 - may be any text
+        return "the interpreter that its first line names is not there; correct that line, or name another interpreter"
+    return f"{error.strerror or error}; check its command and cwd"
 
 
 def _make_nicer(pid: int) -> None:

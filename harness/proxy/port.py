@@ -120,6 +120,10 @@ class Link(Protocol):
         """End a fault that `apply` began; returns when bytes (or dials) pass again. Nothing to do for instant ones."""
         ...
 
+    async def check(self) -> None:
+        """Raises `ProxyError`, within seconds, when it fails by itself: no fault that was asked for explains it."""
+        ...
+
     async def close(self) -> None:
         """Remove the link; never raises for one that is gone already."""
         ...

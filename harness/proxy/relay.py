@@ -65,6 +65,8 @@ class RelayLink:
         self._acceptor: Acceptor | None = Acceptor(self._holder.port if self._holder else 0, self._on_dial)
         self._port = self._acceptor.port
         self.closed = False
+        self._failure: str | None = None
+        """What went wrong in the relay itself, first of all; None: nothing."""
 
     @property
     def name(self) -> str:
@@ -107,6 +109,13 @@ class RelayLink:
             connection.end(fault)
         self._open_or_shut()
 
+    async def check(self) -> None:
+        """See `Link.check`."""
+        for connection in self._connections:
+            self._note_failure(connection.failure)
+        if self._failure is not None:
+            raise ProxyError(f"link `{self._name}`: the built-in relay failed: {self._failure}")
+
     async def close(self) -> None:
         """See `Link.close`."""
         self.closed = True
@@ -130,22 +139,32 @@ class RelayLink:
             self._turn_away(client)
             return
         self._dials += 1
-        connection = RelayConnection(
-            client,
-            self._upstream_port,
-            [fault for fault in self._in_force if fault.kind not in _ON_DIALS],
-            clock=self._clock,
-            seed=self._seed + self._dials,
-            on_client_closed=lambda upstream_port: self._tell(ClientClosed(self._name, upstream_port)),
-        )
+        try:
+            connection = RelayConnection(
+                client,
+                self._upstream_port,
+                [fault for fault in self._in_force if fault.kind not in _ON_DIALS],
+                clock=self._clock,
+                seed=self._seed + self._dials,
+                on_client_closed=lambda upstream_port: self._tell(ClientClosed(self._name, upstream_port)),
+            )
+        except OSError as error:  # no file descriptors left
+            client.close()
+            self._note_failure(error)
+            return
         task = asyncio.get_running_loop().create_task(connection.run())
         self._connections[connection] = task
         task.add_done_callback(partial(self._forget, connection))
 
     def _forget(self, connection: RelayConnection, task: asyncio.Task[None]) -> None:
         self._connections.pop(connection, None)
+        self._note_failure(connection.failure)
         if not task.cancelled():
-            task.exception()  # `run` raises nothing that anybody could act on
+            self._note_failure(task.exception())
+
+    def _note_failure(self, error: BaseException | None) -> None:
+        if error is not None and self._failure is None and not self.closed:
+            self._failure = f"{type(error).__name__}: {error}"
 
     def _open_or_shut(self) -> None:
         """Listen unless a `refuse` is in force; the port stays ours either way."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import Callable
 from random import Random
@@ -42,7 +43,8 @@ class RelayConnection:
         self._server = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         for sock in (self._client, self._server):
             sock.setblocking(False)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            with contextlib.suppress(OSError):  # a client that has reset its dial already
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._clock = clock
         self._on_client_closed = on_client_closed
         self._client_close_told = False
@@ -54,6 +56,8 @@ class RelayConnection:
         self._failed: set[socket.socket] = set()
         self._over = asyncio.Event()
         self._orderly = True
+        self.failure: BaseException | None = None
+        """Why it carries nothing, when that is the relay's own doing; None while all is well."""
         self._set_lane_faults()
 
     # -- what the link asks for -------------------------------------------------------------------------------
@@ -108,6 +112,8 @@ class RelayConnection:
                     for direction in self._lanes
                     for work in (self._take_in, self._give_out)
                 ]
+                for worker in workers:
+                    worker.add_done_callback(self._on_worker_end)
                 await self._over.wait()
                 await _stop(workers)
             if self._orderly:
@@ -118,14 +124,21 @@ class RelayConnection:
             self._server.close()
 
     async def _dial(self) -> bool:
-        """False when the server cannot be reached or a fault ended the connection meanwhile."""
+        """False when the server cannot be reached (see `failure`) or a fault ended the connection meanwhile."""
         try:
             async with asyncio.timeout(DIAL_DEADLINE_S):
                 await asyncio.get_running_loop().sock_connect(self._server, self._upstream)
             self._upstream_port = self._server.getsockname()[1]
-        except (OSError, TimeoutError):
+        except (OSError, TimeoutError) as error:
+            if not self._over.is_set():
+                self.failure = error
             return False
         return not self._over.is_set()
+
+    def _on_worker_end(self, worker: asyncio.Task[None]) -> None:
+        if not worker.cancelled() and (error := worker.exception()) is not None:
+            self.failure = self.failure or error
+            self._over.set()
 
     async def _take_in(self, direction: Direction) -> None:
         lane, source = self._lanes[direction], self._source(direction)

@@ -108,6 +108,11 @@ class ToxiproxyLink:
             await self._watch.end(self._watched)
             await self._set_toxics()
 
+    async def check(self) -> None:
+        """See `Link.check`."""
+        if not self._closed:
+            await self._calls.see(self._proxy_name)
+
     async def close(self) -> None:
         """See `Link.close`."""
         if self._closed:

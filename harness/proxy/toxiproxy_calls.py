@@ -128,6 +128,13 @@ class ToxiproxyCalls:
         )
         return int(str(made.listen).rpartition(":")[2])
 
+    async def see(self, name: str) -> None:
+        """Raises `ProxyError` when the server has ended, does not answer, or has no such proxy any more."""
+        why = self._why_dead()
+        if why is not None:
+            raise ProxyError(f"Toxiproxy at {self.base_url}: {why}")
+        await self._call(f"looking at proxy {name!r}", lambda: APIConsumer.get(f"/proxies/{name}").json())
+
     async def set_state(self, name: str, *, enabled: bool, upstream: str) -> None:
         """One call, done by the server as one step: a changed upstream ends live links and listens on at once."""
         state = {"enabled": enabled, "upstream": upstream}

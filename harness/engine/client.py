@@ -1,0 +1,185 @@
+"""The program under test as the person of the story reaches it: commands in, lines out, stopped and started again."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TypeVar
+
+from harness.client_config import ClientConfig
+from harness.contract import for_journal, parse_line
+from harness.engine.recorder import Recorder
+from harness.engine.situation import Situation
+from harness.journal.events import ClientCommand, ClientExited, ClientOutput, ClientStarted, ClientStopping, Note
+from harness.plan import Plan
+from harness.process import ClientProcess, ExitStatus
+from harness.redaction import Redactor
+from harness.scenario.faults import ClientFault
+
+_T = TypeVar("_T")
+
+HURRIED_STOP_S = 1.0
+"""How long a client may take to leave by itself when nothing is judged any more (Ctrl-C, a fault of ours)."""
+LONGEST_TOLD_LINE = 4096
+"""Characters of a line of output in the journal; the whole of it is in the client's own file."""
+
+
+class ClientUnderTest:
+    """One program, and what becomes of it over restarts."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        config: ClientConfig,
+        *,
+        folder: Path,
+        scratch: Path,
+        run_id: str,
+        environment: Callable[[], dict[str, str]],
+        recorder: Recorder,
+        situation: Situation,
+        redactor: Redactor,
+        start_slots: asyncio.Semaphore,
+        on_broken: Callable[[str], None],
+    ) -> None:
+        """`on_broken` is told when its output cannot be kept (disk full): a fault of ours."""
+        self._profile = plan.client
+        self._config = config
+        self._folder = folder
+        self._scratch = scratch
+        self._run_id = run_id
+        self._environment = environment
+        self._recorder = recorder
+        self._situation = situation
+        self._redactor = redactor
+        self._start_slots = start_slots
+        self._on_broken = on_broken
+        self._process: ClientProcess | None = None
+        self._instance = 0
+        self._ended_by_us: set[int] = set()
+        self._exits_told: set[int] = set()
+        self._held: list[dict[str, object]] = []
+        """Commands that came while it was being started again."""
+
+    @property
+    def driven(self) -> bool:
+        """False: it talks by itself and takes no commands."""
+        return self._profile.driven
+
+    def wav_path(self, utterance: int) -> str:
+        """Where the WAV of an utterance lies."""
+        return str(self._scratch / f"utterance-{utterance}.wav")
+
+    def command(self, command: dict[str, object]) -> None:
+        """Write one command line; while the program is being started again, as soon as it is there."""
+        if not self.driven:
+            return
+        if self._process is None:
+            self._held.append(command)
+            return
+        self._recorder.record(ClientCommand(for_journal(command)))
+        if not self._process.send(command) and self._situation.client_alive:
+            self._recorder.record(Note(f"the client does not read its commands: `{command['do']}` never reached it"))
+
+    async def start(self) -> None:
+        """Start the program. Raises `UserMistake` when it cannot be started."""
+        async with self._start_slots:
+            self._instance += 1
+            self._process = process = await ClientProcess.start(
+                self._config.resolved_command,
+                cwd=self._config.cwd,
+                env=self._environment(),
+                run_id=self._run_id,
+                stdout_path=self._folder / "client.stdout",
+                stderr_path=self._folder / "client.stderr",
+                redactor=self._redactor,
+                on_line=self._on_line,
+                keeps_stdin_open=True,
+                append=self._instance > 1,
+            )
+            self._recorder.record(ClientStarted(self._instance))
+            process.exited.add_done_callback(functools.partial(self._on_exit, self._instance))
+
+    async def connect(self) -> str:
+        """Ask for the first session and wait for it: `done`, `timed_out`, or `client_gone`."""
+        self.command({"do": "connect"})
+        situation = self._situation
+        if situation.live:
+            return "done"
+        entry = await self._recorder.wait_for(
+            lambda entry: entry.event.kind in {"session.started", "client.exited"} or situation.unsupported is not None,
+            self._profile.start_within if situation.client_alive else 0.0,
+        )
+        if entry is not None and entry.event.kind == "session.started":
+            return "done"
+        return "timed_out" if entry is None and situation.client_alive else "client_gone"
+
+    async def control(self, fault: ClientFault) -> Callable[[], Awaitable[None]] | None:
+        """Carry out a fault of the program: suspend, resume, or kill it. Returns what is left to do: to start it again.
+
+        Nothing happens while there is no program.
+        """
+        if self._process is None:
+            return None
+        match fault.client:
+            case "suspend":
+                self._process.suspend()
+            case "resume":
+                self._process.resume()
+            case "restart":
+                await self._end(self._process.kill)
+                return self._start_again
+        return None
+
+    async def _start_again(self) -> None:
+        await self.start()
+        self.command({"do": "connect"})
+        held, self._held = self._held, []
+        for command in held:
+            self.command(command)
+
+    async def stop(self, *, hurry: bool) -> None:
+        """Ask it to leave, and end it and all that it left behind if it does not.
+
+        `hurry`: it has a second to leave by itself, whatever its config says.
+        """
+        process = self._process
+        if process is None:
+            return
+        if not process.exited.done():
+            self._recorder.record(ClientStopping(self._instance, "asked", "quit"))
+        within_s = self._profile.stop_within
+        if hurry:
+            within_s = min(within_s, HURRIED_STOP_S)
+        took = await self._end(functools.partial(process.stop, ask=True, within_s=within_s))
+        for how in took or ():
+            if how != "asked":
+                self._recorder.record(ClientStopping(self._instance, how.split(":")[0], how))
+
+    async def _end(self, end: Callable[[], Awaitable[_T]]) -> _T:
+        process, self._process = self._process, None
+        assert process is not None  # noqa: S101 - both callers have looked
+        if not process.exited.done():
+            self._ended_by_us.add(self._instance)
+        try:
+            return await end()
+        finally:
+            if process.exited.done():
+                # Told here, since a callback would come only after what follows has begun.
+                self._on_exit(self._instance, process.exited)
+            if process.output_error is not None:
+                self._on_broken(f"the client's output could not be kept: {process.output_error}")
+
+    def _on_line(self, stream: str, text: str) -> None:
+        event = parse_line(text) if stream == "stdout" else None
+        self._recorder.record(event if event is not None else ClientOutput(stream, text[:LONGEST_TOLD_LINE]))
+
+    def _on_exit(self, instance: int, exited: asyncio.Future[ExitStatus]) -> None:
+        if exited.cancelled() or instance in self._exits_told:
+            return
+        self._exits_told.add(instance)
+        status = exited.result()
+        asked = instance in self._ended_by_us
+        self._recorder.record(ClientExited(instance, status.code, status.signal, asked, self._situation.hung_up))
