@@ -47,12 +47,17 @@ def program_leaves(view: View) -> Outcome:
     """LIFE-3."""
     told = view.leaving.told_to_leave
     forced = ("killed",) if not view.given.driven else ("terminated", "killed")
+    asked: dict[int, Fact[ClientStopping]] = {}
     for stop in view.facts.of(ClientStopping):
-        if stop.event.how in forced:
+        event = stop.event
+        if event.how == "asked":
+            asked.setdefault(event.instance, stop)
+        elif event.how in forced and event.instance in asked:
+            if not view.played:
+                return unknown("the run was broken off, and the program had less time than it may take", stop)
             return broken(
-                f"did not leave within {view.given.client.stop_within:g} s of being told to, and had to be "
-                f"{stop.event.how}",
-                told,
+                f"did not leave within {view.given.client.stop_within:g} s of being told to, and had to be {event.how}",
+                asked[event.instance],
                 stop,
             )
     if told is None:

@@ -35,7 +35,7 @@ def nothing_before_setup_complete(view: View) -> Outcome:
         setup = connection.setup
         if setup is None:
             continue
-        complete = connection.setup_complete
+        complete = connection.setup_complete or connection.session  # either says that it was there
         early = [
             frame
             for frame in connection.frames
