@@ -18,6 +18,7 @@ from bare_server import answer_questions
 from fake_server.app import FakeServer, Listener
 from fake_server.behaviour import Behaviour, ModelScript
 from fake_server.clock import SystemClock
+from fake_server.events import ServerEvent
 from fake_server.labels import Labels
 from harness.engine.recorder import Recorder
 from harness.journal.writer import JournalWriter
@@ -30,10 +31,15 @@ async def serve(model: str, audio_s: float, journal: Path) -> None:
     )
     clock, redactor = SystemClock(), Redactor()
     writer = JournalWriter(journal, clock, redactor.redact)
+    recorder = Recorder(writer)
+
+    def observe(event: ServerEvent) -> None:
+        recorder.record(event)
+
     server = FakeServer(
         Behaviour(model=model, script=script),
         clock=clock,
-        observer=Recorder(writer).record,
+        observer=observe,
         labels=Labels(redactor.learn),
         seed=1,
         new_secret=partial(secrets.token_hex, 16),

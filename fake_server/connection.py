@@ -69,7 +69,7 @@ class Connection:
         for timer_s in self._due.values():
             if timer_s < due_s:
                 due_s = timer_s
-        if self.phase is Phase.LIVE and self._conversation is not None:
+        if self._conversation is not None and self.phase is Phase.LIVE:
             speaker_s = self._conversation.speaker.due_s
             if speaker_s < due_s:
                 due_s = speaker_s

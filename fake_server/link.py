@@ -153,14 +153,16 @@ class Link:
                         self._untold.append(event)
                         if effect.then:  # type: ignore[union-attr]
                             self._untold.extend(effect.then)  # type: ignore[union-attr]
+                    if not outbox:
+                        self._write()
                 elif kind is Tell:
                     if self._unwritten:
                         self._write()
                     observe(effect.event)  # type: ignore[union-attr]
                 else:
                     self._control(effect)
-                if not outbox and self._unwritten:
-                    self._write()
+                    if not outbox:
+                        self._write()
         finally:
             self._working = False
 

@@ -84,18 +84,19 @@ class Session(OrderedConnection):
                 unrecognised,
             )
         )
-        if self.phase not in _DEAF:
-            fatal = frame.fatal
+        phase = self.phase
+        if phase not in _DEAF:
+            fatal = frame.fatal if problems else None
             if fatal is not None:
                 self._close(fatal.close_code, truncate_reason(fatal.text), fatal.refusal, False, now_s)
             elif objection is not None:
                 self._refuse(objection, now_s)
-            elif self.phase is Phase.AWAITING_SETUP:
-                self._setup(frame.body, now_s)
-            elif self.phase is Phase.SETTING_UP:
-                self._early.append((frame, heard))
-            else:
+            elif phase is _LIVE:
                 self._converse(frame, heard, now_s)
+            elif phase is _AWAITING_SETUP:
+                self._setup(frame.body, now_s)
+            else:
+                self._early.append((frame, heard))
         return self._out.take()
 
     def pinged(self, payload: bytes, now_s: float) -> list[Effect]:
@@ -141,7 +142,7 @@ class Session(OrderedConnection):
 
     def _objection(self, frame: ClientFrame) -> Refusal | None:
         """What the order of frames, or the setup, forbids."""
-        if (frame.message == "setup") is not (self.phase is Phase.AWAITING_SETUP):
+        if (frame.message == "setup") is not (self.phase is _AWAITING_SETUP):
             return _SETUP_FIRST_ONLY
         return self._conversation.objection(frame) if self._conversation is not None else None
 
@@ -244,6 +245,8 @@ class Session(OrderedConnection):
         self._out.put(HangUp())
 
 
+# Looking up a member of an enum costs more than a call does on Python 3.11: for every frame, these are kept at hand.
+_AWAITING_SETUP, _LIVE = Phase.AWAITING_SETUP, Phase.LIVE
 _DEAF = (Phase.DETACHED, Phase.CLOSING, Phase.ENDED)
 _SETUP_FIRST_ONLY = find_refusal("setup_first_only")
 _UNREGISTERED = find_refusal("unregistered_caller")

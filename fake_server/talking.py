@@ -29,6 +29,9 @@ _FRAGMENT_WORDS = (3, 2, 4, 5)
 _TOKENS_PER_S = 25
 _SAMPLES_PER_TOKEN = 16_000 // _TOKENS_PER_S
 
+# Looking up a member of an enum costs more than a call does on Python 3.11: for every turn, these are kept at hand.
+_LISTENING, _THINKING, _GENERATING, _PLAYING = Talk.LISTENING, Talk.THINKING, Talk.GENERATING, Talk.PLAYING
+
 _GENERATION_COMPLETE = wire.server_content(generation_complete=True)
 _SEND_GENERATION_COMPLETE = Send(_GENERATION_COMPLETE, constant=True)
 _INTERRUPTED = wire.server_content(interrupted=True)
@@ -78,7 +81,7 @@ class Speaker:
     @property
     def busy(self) -> bool:
         """The model thinks, speaks, or waits for a function's response."""
-        return self.state is not Talk.LISTENING
+        return self.state is not _LISTENING
 
     @property
     def waiting(self) -> bool:
@@ -99,11 +102,12 @@ class Speaker:
         """Do everything that is due at `at_s`; True when the answer came to its end (all generated) in this call."""
         generated = False
         while self.due_s <= at_s:
-            if self.state is Talk.THINKING:
+            state = self.state
+            if state is _THINKING:
                 self._answer(self.due_s, memory, out)
-            elif self.state is Talk.GENERATING:
+            elif state is _GENERATING:
                 generated = self._generate(memory, out) or generated
-            elif self.state is Talk.PLAYING:
+            elif state is _PLAYING:
                 self._end(memory, out)
             else:
                 self.due_s = math.inf
@@ -111,7 +115,7 @@ class Speaker:
 
     def interrupt(self, memory: Memory, out: list[Effect]) -> bool:
         """Stop: `interrupted`, then turnComplete. False (and nothing) when the model was not busy."""
-        if self.state is Talk.LISTENING:
+        if self.state is _LISTENING:
             return False
         self.state = move(TALK_MOVES, self.state, Cue.INTERRUPTED)
         self.due_s = math.inf
