@@ -15,6 +15,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from enum import Enum
 from pathlib import Path
+from typing import TypeVar
+
+_State = TypeVar("_State", bound=Enum)
+_Event = TypeVar("_Event", bound=Enum)
 
 DOCS = Path(__file__).resolve().parent
 COMMAND = "python docs/generate.py"
@@ -151,7 +155,7 @@ def session_moves() -> str:
     return _moves("session", MOVES)
 
 
-def _moves(what: str, table: Mapping[tuple[Enum, Enum], Enum]) -> str:
+def _moves(what: str, table: Mapping[tuple[_State, _Event], _State]) -> str:
     """States down, events across; `·` where there is no such move. In the order in which the code declares both."""
     some_state, some_event = next(iter(table))
     states, events = list(type(some_state)), list(type(some_event))
