@@ -7,6 +7,7 @@ object a line, and what the user would see goes out on standard output. Nothing 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import random
@@ -25,15 +26,19 @@ from google.genai import errors, types
 warnings.simplefilter("ignore", errors.ExperimentalWarning)  # ephemeral tokens are marked experimental
 
 CHUNK_S = 0.1
-DIAL_TIMEOUT_S = 8.0
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.4, 4.0
-GIVE_UP_AFTER_S = 60.0
+TOKEN_TIMEOUT_S, DIAL_TIMEOUT_S = 3.0, 6.0
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 4.0
+STABLE_AFTER_S = 10.0  # a session that lived so long starts the pauses anew
+KEEP_TRYING_HANDLE_S = 4.0
+GIVE_UP_AFTER_S = 30.0  # checked after each attempt: with the last pause and attempt at most 43 s
+# Keyword arguments for the SDK's WebSocket: a dead link is noticed within 3 s, the sum of these three.
+WEBSOCKET = {"ping_interval": 1, "ping_timeout": 1.5, "close_timeout": 0.5}
+# The SDK raises APIError from connect() and receive(), and lets the errors of websockets through when sending.
 NETWORK_ERRORS = (errors.APIError, websockets.WebSocketException, OSError, TimeoutError)
-# Keyword arguments for the SDK's WebSocket: notice a dead link within 5 s, and do not wait long to close one.
-WEBSOCKET = {"ping_interval": 2, "ping_timeout": 3, "close_timeout": 1}
 
 
 def tell(event: str, **more: object) -> None:
+    """What the user would see."""
     print(json.dumps({"event": event, **more}), flush=True)
 
 
@@ -53,81 +58,90 @@ class App:
     unanswered: deque[TextTurn] = field(default_factory=deque)
     microphone: deque[bytes] = field(default_factory=deque)
     something_to_send: asyncio.Event = field(default_factory=asyncio.Event)
-    hung_up: asyncio.Event = field(default_factory=asyncio.Event)
-    model_is_talking: bool = False
+    connected_at: float | None = None  # of this attempt; None: it has not come so far
+    refused_at: float | None = None  # since when the handle is refused with "not now"
 
     # --- decisions ---------------------------------------------------------------------------------------------
 
     async def credential(self) -> str:
         """A token is good for one session: a fresh one for each dial."""
-        return await asyncio.to_thread(self.fetch_token)
+        return await asyncio.to_thread(fetch_token)
 
-    def resumption(self) -> types.SessionResumptionConfig:
-        return types.SessionResumptionConfig(handle=self.handle)
+    def remember(self, update: types.LiveServerSessionResumptionUpdate) -> None:
+        """Keep the newest handle that can be used; an update without one takes nothing away."""
+        if update.resumable and update.new_handle:
+            self.handle = update.new_handle
+
+    def is_hopeless(self, refusal: errors.APIError) -> bool:
+        """The service answered a setup with a close. Is there no point in trying again?"""
+        if refusal.code in (1007, 1008):  # something in the setup: the handle, if there was one
+            had_handle, self.handle = self.handle, None
+            return not had_handle
+        if refusal.code == 1011 and self.handle:  # the service is not ready to resume: for a while, try again
+            self.refused_at = self.refused_at or time.monotonic()
+            if time.monotonic() - self.refused_at > KEEP_TRYING_HANDLE_S:
+                self.handle = None
+        return False
 
     # --- the reconnect loop ------------------------------------------------------------------------------------
 
     async def talk(self) -> None:
-        pause_s, lost_at = FIRST_PAUSE_S, None
+        """One session after the other, until the user hangs up (then this is cancelled) or it gives up."""
         tell("state", state="connecting")
-        while not self.hung_up.is_set():
-            began = time.monotonic()
+        pause_s, lost_at = FIRST_PAUSE_S, None
+        while True:
+            self.connected_at, hopeless = None, False
             try:
                 await self.one_session()
-                pause_s, lost_at = FIRST_PAUSE_S, None
                 continue  # a planned move: the next session at once
             except NETWORK_ERRORS as error:
-                tell("error", message=str(error) or type(error).__name__, code=getattr(error, "code", None))
-            if self.hung_up.is_set():
-                break
-            tell("state", state="reconnecting")
+                tell("error", message=str(error) or type(error).__name__)
+                if self.connected_at is None and isinstance(error, errors.APIError):
+                    hopeless = self.is_hopeless(error)
             now = time.monotonic()
-            if now - began > 10:
+            if self.connected_at is not None and now - self.connected_at > STABLE_AFTER_S:
                 pause_s, lost_at = FIRST_PAUSE_S, None
             lost_at = lost_at or now
-            if now - lost_at > GIVE_UP_AFTER_S:
+            if hopeless or now - lost_at > GIVE_UP_AFTER_S:
                 tell("state", state="gave_up")
                 return
-            await asyncio.wait([self.hung_up_task], timeout=pause_s * random.uniform(0.5, 1.0))
+            tell("state", state="reconnecting")
+            await asyncio.sleep(pause_s * random.uniform(0.75, 1.0))
             pause_s = min(LONGEST_PAUSE_S, pause_s * 2)
-        tell("state", state="disconnected")
 
     async def one_session(self) -> None:
-        """Returns for a planned move or a hang-up; raises when the session was lost."""
-        client = genai.Client(
-            api_key=await self.credential(),
-            http_options=types.HttpOptions(api_version="v1alpha", async_client_args=WEBSOCKET),
-        )
+        """Returns for a planned move; raises when the session was lost, or never came to be."""
+        options = types.HttpOptions(api_version="v1alpha", async_client_args=WEBSOCKET)
         config = types.LiveConnectConfig(
             response_modalities=[types.Modality.AUDIO],
-            session_resumption=self.resumption(),
+            session_resumption=types.SessionResumptionConfig(handle=self.handle),
             input_audio_transcription=types.AudioTranscriptionConfig(),
             output_audio_transcription=types.AudioTranscriptionConfig(),
         )
-        connecting = client.aio.live.connect(model=os.environ["HARNESS_MODEL"], config=config)
-        async with asyncio.timeout(DIAL_TIMEOUT_S):
-            session = await connecting.__aenter__()
-        try:
+        token = await self.credential()
+        async with contextlib.AsyncExitStack() as stack:
+            client = await stack.enter_async_context(genai.Client(api_key=token, http_options=options).aio)
+            async with asyncio.timeout(DIAL_TIMEOUT_S):
+                connecting = client.live.connect(model=os.environ["HARNESS_MODEL"], config=config)
+                session = await stack.enter_async_context(connecting)
             tell("state", state="connected")
-            self.model_is_talking = False
-            self.something_to_send.set()
-            jobs = [asyncio.create_task(job) for job in (self.send(session), self.receive(session))]
+            self.connected_at, self.refused_at = time.monotonic(), None
+            jobs = [asyncio.create_task(job) for job in (self.receive(session), self.send(session))]
             try:
-                done, _ = await asyncio.wait([*jobs, self.hung_up_task], return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait(jobs, return_when=asyncio.FIRST_COMPLETED)
+                for job in jobs:
+                    if job.done():
+                        job.result()
             finally:
                 for job in jobs:
                     job.cancel()
                 await asyncio.gather(*jobs, return_exceptions=True)
-            for job in done - {self.hung_up_task}:
-                job.result()
-        finally:
-            await connecting.__aexit__(None, None, None)
 
     # --- what goes up and what comes down ------------------------------------------------------------------------
 
     async def send(self, session: genai.live.AsyncSession) -> None:
+        """Text turns that this session has not had, then sound: first what piled up while there was no session."""
         while True:
-            await self.something_to_send.wait()
             self.something_to_send.clear()
             for turn in list(self.unanswered):
                 if turn.session is not session:
@@ -138,77 +152,82 @@ class App:
                 blob = types.Blob(data=self.microphone[0], mime_type="audio/pcm;rate=16000")
                 await session.send_realtime_input(audio=blob)
                 self.microphone.popleft()
+            await self.something_to_send.wait()
 
     async def receive(self, session: genai.live.AsyncSession) -> None:
-        said = ""
-        moving = False
+        """Until goAway, and then to the end of what the model is saying."""
+        reply, model_is_talking, moving = "", False, False
         while True:
-            async for message in session.receive():
-                if update := message.session_resumption_update:
-                    self.remember(update)
+            async for message in session.receive():  # ends with each turn of the model
+                if message.session_resumption_update:
+                    self.remember(message.session_resumption_update)
                 if message.go_away:
                     moving = True
                 if content := message.server_content:
                     if content.model_turn:
-                        self.model_is_talking = True
-                    if content.output_transcription and content.output_transcription.text:
-                        said += content.output_transcription.text
+                        model_is_talking = True
+                    if content.output_transcription:
+                        reply += content.output_transcription.text or ""
+                    if content.interrupted:
+                        reply, model_is_talking = "", False
                     if content.turn_complete:
-                        self.model_is_talking = False
-                        if self.unanswered and self.unanswered[0].session is session:
+                        if model_is_talking and self.unanswered and self.unanswered[0].session is session:
                             self.unanswered.popleft()
-                        if said:
-                            tell("reply", text=said.strip())
-                        said = ""
-                if moving and not self.model_is_talking:
+                        if reply:
+                            tell("reply", text=reply.strip())
+                        reply, model_is_talking = "", False
+                if moving and not model_is_talking:
                     return
 
-    def remember(self, update: types.LiveServerSessionResumptionUpdate) -> None:
-        if update.resumable and update.new_handle:
-            self.handle = update.new_handle
-
-    # --- the user ----------------------------------------------------------------------------------------------
+    # --- the user ------------------------------------------------------------------------------------------------
 
     async def speak(self, path: str) -> None:
         """A microphone: 100 ms of sound every 100 ms, whether there is a session or not."""
         with wave.open(path) as recording:
-            began = time.monotonic()
-            frames = int(recording.getframerate() * CHUNK_S)
-            count = 0
-            while (chunk := recording.readframes(frames)) and not self.hung_up.is_set():
+            began, count = time.monotonic(), 0
+            while chunk := recording.readframes(int(recording.getframerate() * CHUNK_S)):
                 count += 1
-                await asyncio.sleep(max(0.0, began + count * CHUNK_S - time.monotonic()))
+                await asyncio.sleep(began + count * CHUNK_S - time.monotonic())
                 self.microphone.append(chunk)
                 self.something_to_send.set()
 
-    def fetch_token(self) -> str:
-        request = urllib.request.Request(os.environ["HARNESS_TOKEN_URL"], method="POST", data=b"")  # noqa: S310
-        with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310
-            return str(json.load(answer)["token"])
-
     async def run(self) -> None:
-        self.hung_up_task = asyncio.create_task(self.hung_up.wait())
+        """Do what the lines on standard input say, until `quit` or their end."""
         reader = asyncio.StreamReader()
         await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-        jobs: list[asyncio.Task[None]] = []
         tell("hello", client="python-google-genai", version=genai.__version__, can=["text", "audio", "resume", "state"])
-        while line := await reader.readline():
-            command = json.loads(line)
-            match command.get("do"):
-                case "connect":
-                    jobs.append(asyncio.create_task(self.talk()))
-                case "say":
-                    self.unanswered.append(TextTurn(command["text"]))
-                    self.something_to_send.set()
-                case "speak":
-                    jobs.append(asyncio.create_task(self.speak(command["wav"])))
-                case "hang_up":
-                    self.hung_up.set()
-                case "quit":
-                    break
-        self.hung_up.set()
-        for job in jobs[:1]:
-            await asyncio.wait([job], timeout=3)
+        call: list[asyncio.Task[None]] = []
+        async with asyncio.TaskGroup() as tasks:  # an error that nobody expected ends the program
+            while line := await reader.readline():
+                match json.loads(line):
+                    case {"do": "connect"}:
+                        call.append(tasks.create_task(self.talk()))
+                    case {"do": "say", "text": text}:
+                        self.unanswered.append(TextTurn(text))
+                        self.something_to_send.set()
+                    case {"do": "speak", "wav": path}:
+                        call.append(tasks.create_task(self.speak(path)))
+                    case {"do": "hang_up"}:
+                        await end(call)
+                        tell("state", state="disconnected")
+                    case {"do": "quit"}:
+                        break
+            await end(call)
+
+
+async def end(call: list[asyncio.Task[None]]) -> None:
+    """Whatever it is doing: talking, waiting for the next attempt, or in the middle of one."""
+    for task in call:
+        task.cancel()
+    await asyncio.gather(*call, return_exceptions=True)
+    call.clear()
+
+
+def fetch_token() -> str:
+    """Ask our own backend, which holds the API key."""
+    request = urllib.request.Request(os.environ["HARNESS_TOKEN_URL"], method="POST", data=b"")  # noqa: S310
+    with urllib.request.urlopen(request, timeout=TOKEN_TIMEOUT_S) as answer:  # noqa: S310
+        return str(json.load(answer)["token"])
 
 
 if __name__ == "__main__":

@@ -17,8 +17,8 @@ class NaiveApp(App):
         self.token = self.token or await super().credential()
         return self.token
 
-    def resumption(self) -> types.SessionResumptionConfig:
-        return types.SessionResumptionConfig()
+    def remember(self, update: types.LiveServerSessionResumptionUpdate) -> None:
+        pass
 
 
 if __name__ == "__main__":
