@@ -7,7 +7,7 @@ import fnmatch
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from harness.baseline import Baseline
+from harness.baseline import NEVER_EXCUSED, Baseline
 from harness.checks import CATALOGUE
 from harness.checks.own import slipped
 from harness.checks.rule import find
@@ -17,9 +17,6 @@ from harness.journal.events import Journal, RunEnded, RunPlanned
 from harness.metrics import measure
 from harness.policy import Waiver
 from harness.verdict import CheckStatus, ExitCode, Finding, Level, RunStatus, Verdict
-
-NEVER_EXCUSED = frozenset({"LIFE-1", "SELF-1"})
-"""Crashes and faults of our own: no baseline and no waiver covers them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +154,8 @@ def _ended_early(journal: Journal, given: Given | None) -> _Result | None:
             return None
         case RunEnded(outcome="skipped", message=message):
             return _Result(RunStatus.SKIPPED, ExitCode.NOTHING_JUDGED, message)
+        case RunEnded(outcome="not_started", message=message):
+            return _Result(RunStatus.ERROR, ExitCode.BAD_USAGE, message)
         case RunEnded(outcome="not_started", message=message):
             return _Result(RunStatus.ERROR, ExitCode.BAD_USAGE, message)
         case RunEnded(outcome="interrupted", message=message):

@@ -19,6 +19,8 @@ DEADLINE_TOLERANCE_S = 0.25
 """`timeLeft` is counted from its arrival, and the deadline from its sending."""
 FOLLOWS_WITHIN_S = 10.0
 """GOAWAY-2: a session that starts so long after the deadline, or later, is no consequence of the goAway."""
+IGNORED = "go_away_ignored"
+"""The refusal with which the service ends a connection whose time is over."""
 BACK_WITHIN_S = 10.0
 OLD_SOCKET_WATCHED_S = 1.0
 """GOAWAY-2: so long after the old socket's end a second session would have been dialled by a client that errs."""
@@ -54,12 +56,12 @@ def moves_before_the_deadline(view: View) -> Outcome:
             continue
         limit_s = warning.deadline_s + DEADLINE_TOLERANCE_S
         new = warning.sessions[0] if warning.sessions else None
-        if new is not None and new.session is not None and new.session.t <= limit_s:
+        if new is not None and new.session is not None and new.session.t <= limit_s and not _waited_out(warning, new):
             moved += [warning.sent, new.session]
         elif _lost_otherwise(warning) or view.leaving.asked_s <= limit_s or view.watched_until_s <= limit_s:
             continue
         else:
-            late = "" if new is None or new.session is None else f", but {new.session.t - limit_s:.1f} s after it"
+            late = "" if new is None or new.session is None else ", but after the close that followed"
             return broken(
                 f"was not on a new connection before the {warning.deadline_s - warning.sent.t:g} s of goAway were over"
                 f"{late}",
@@ -162,6 +164,12 @@ def _consequences(view: View, from_s: float, until_s: float) -> tuple[Connection
         if end.cause not in (Cause.CLIENT, Cause.OPEN) or connection.go_aways:
             break
     return tuple(sessions)
+
+
+def _waited_out(warning: _Warning, new: Connection) -> bool:
+    """The service closed because its goAway had been ignored, and only then the new session was dialled."""
+    closed, dialled = warning.end.connection.close_sent, new.first_moment
+    return closed is not None and closed.event.refusal == IGNORED and dialled is not None and dialled.n > closed.n
 
 
 def _lost_otherwise(warning: _Warning) -> bool:

@@ -213,8 +213,8 @@ def test_an_installed_package_brings_its_own_scenarios(tmp_path: Path, monkeypat
 BUILTIN = {
     "tunnel": {"dies", "stays", "handover"},
     "drop_idle": set(),
-    "token_reuse": {"measured", "reported", "article"},
-    "goaway_idle": set(),
+    "token_reuse": {"measured", "reported", "article", "refused"},
+    "goaway_idle": {"ahead", "at_once"},
     "non_resumable": {"during", "after"},
     "hang_up": {"idle", "retrying"},
     "article": set(),
