@@ -17,7 +17,7 @@ from harness.checks.view_connections import (
 from harness.checks.view_evidence import Witnesses, contradictions, missing_kinds
 from harness.checks.view_facts import Fact, Facts
 from harness.checks.view_faults import FaultWindow, fault_windows, outages
-from harness.checks.view_gaps import Cause, Gap, Leaving, SessionEnd, read_ends, read_gaps
+from harness.checks.view_gaps import REORDERED_S, Cause, Gap, Leaving, SessionEnd, read_ends, read_gaps
 from harness.checks.view_given import Given
 from harness.checks.view_speech import SpeechLedger, read_speech
 from harness.checks.view_tokens import Handle, Presented, Token, presented_in, read_handles, read_tokens
@@ -25,8 +25,8 @@ from harness.journal.events import ClientEvent, ClientExited, ClientStarted, Jou
 
 IN_FLIGHT_S = 0.1
 """Bytes that were under way when a session ended may still be read so long afterwards."""
-REORDERED_S = 0.25
-"""A close and the dial after it travel on two links: the dial may be seen so much earlier."""
+REACTION_S = 2.0
+"""A client that leaves so soon after something was done to it leaves because of that."""
 _TOLD_STATES = frozenset({"disconnected", "gave_up", "reconnecting"})
 
 
@@ -145,7 +145,12 @@ class View:
     def _own_decision(self, gap: Gap) -> bool:
         if gap.end.cause is not Cause.CLIENT or gap.go_away is not None:
             return False
-        return not any(fault.covers(gap.drop.t, gap.drop.t) for fault in self.faults if fault.family != "tokens")
+        left_s = gap.drop.t
+        for fault in self.faults:
+            reaction_s = 0.0 if fault.family == "network" else REACTION_S
+            if fault.family != "tokens" and fault.covers(left_s - reaction_s, left_s):
+                return False
+        return True
 
     def told(self, from_s: float, to_s: float = math.inf) -> Sequence[Fact[ClientEvent]]:
         """What the client told its user between the two: errors, and states that say that something is wrong."""

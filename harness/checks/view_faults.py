@@ -17,8 +17,10 @@ BLOCKING = frozenset({"stall", "blackhole", "refuse", "unavailable"})
 """Network faults under which a new dial comes to nothing."""
 DELAYING = frozenset({"slow", "throttle", "slice"})
 """Network faults under which bytes arrive later than they were sent."""
-_INSTANT = frozenset({"cut", "reset"})
-_REFUSING_ACTS = ("server.refusal", "server.refuse", "tokens.")
+_LASTING_ACTS = frozenset({"server.silence", "server.slow_pong", "tokens.fail", "tokens.slow", "client.suspend"})
+"""Off the network, what goes on until it is lifted; all other acts happen once, unless they were lifted."""
+_REFUSING_ACTS = frozenset({"server.refusal", "tokens.fail"})
+_WAKING_ACTS = frozenset({"client.resume", "client.restart"})
 JOIN_S = 0.05
 """Windows that follow one another within this are one outage: lifting and applying take a few milliseconds each."""
 
@@ -41,6 +43,8 @@ class FaultWindow:
     after_s: float
     lag_ms: float | None
     lifted_lag_ms: float | None
+    times: int | None = None
+    """How often it was to strike, where its order said so; None: it did not, or the order was not seen."""
 
     @property
     def family(self) -> str:
@@ -67,7 +71,8 @@ class FaultWindow:
         """When it was lifted: at once for what happens once, infinity when it never was."""
         if self.lifted is not None:
             return self.lifted.t
-        return self.start_s if self.name in _INSTANT and self.family == "network" else math.inf
+        lasts = self.name in BLOCKING | DELAYING if self.family == "network" else self.act in _LASTING_ACTS
+        return math.inf if lasts else self.start_s
 
     @property
     def on_live(self) -> bool:
@@ -86,7 +91,10 @@ class FaultWindow:
             return self.name in BLOCKING and self.scope != "existing"
         if self.act == "client.suspend":
             return True
-        return self.lifted is not None and self.act.startswith(_REFUSING_ACTS)
+        if self.act not in _REFUSING_ACTS:
+            return False
+        for_ever = self.act == "tokens.fail" and self.due is not None and self.times is None and self.for_s is None
+        return self.lifted is not None or for_ever
 
     def covers(self, from_s: float, to_s: float) -> bool:
         """True when it was in force at some moment between the two."""
@@ -98,6 +106,7 @@ def fault_windows(facts: Facts) -> tuple[FaultWindow, ...]:
     due = {fact.event.fault: fact for fact in facts.of(FaultDue)}
     in_force = {fact.event.fault: fact for fact in facts.of(FaultInForce)}
     lifted = {fact.event.fault: fact for fact in facts.of(FaultLifted)}
+    woken = [fact for fact in facts.of(FaultInForce) if fact.event.act in _WAKING_ACTS]
     failed = {fact.event.fault for fact in facts.of(FaultFailed)}
     windows = []
     for number in {*due, *in_force, *lifted}:
@@ -105,6 +114,9 @@ def fault_windows(facts: Facts) -> tuple[FaultWindow, ...]:
         if bites is None and ended is None and number in failed:
             continue
         act = (bites or was_due or ended).event.act  # type: ignore[union-attr] # one of the three is there
+        over = ended.moment if ended is not None else None
+        if act == "client.suspend" and over is None and bites is not None:
+            over = next((fact.moment for fact in woken if fact.n > bites.n), None)
         windows.append(
             FaultWindow(
                 number,
@@ -116,11 +128,12 @@ def fault_windows(facts: Facts) -> tuple[FaultWindow, ...]:
                 bites.event.scope if bites is not None else _text(was_due and was_due.event.detail.get("scope")),
                 was_due.moment if was_due is not None else None,
                 bites.moment if bites is not None else None,
-                ended.moment if ended is not None else None,
+                over,
                 bites.event.for_s if bites is not None else None,
                 was_due.event.after_s if was_due is not None else 0.0,
                 bites.event.lag_ms if bites is not None else None,
                 ended.event.lag_ms if ended is not None else None,
+                _count(was_due and was_due.event.detail.get("times")),
             )
         )
     return tuple(sorted(windows, key=lambda window: (window.began_s, window.fault)))
@@ -128,6 +141,10 @@ def fault_windows(facts: Facts) -> tuple[FaultWindow, ...]:
 
 def _text(value: object) -> str | None:
     return value if isinstance(value, str) else None
+
+
+def _count(value: object) -> int | None:
+    return value if isinstance(value, int) else None
 
 
 def outages(windows: Iterable[FaultWindow]) -> tuple[tuple[float, float], ...]:

@@ -14,12 +14,19 @@ from enum import StrEnum
 
 from harness.checks.view_connections import Connection, Dial, dials_between, sessions_in_order
 from harness.checks.view_facts import Fact, Facts, Moment
-from harness.checks.view_faults import SILENT, FaultWindow, link_there_s
+from harness.checks.view_faults import KILLING, SILENT, FaultWindow, link_there_s
 from harness.journal.events import ClientCommand, ClientEvent, ClientExited, ClientStopping, StepStarted
 
 ABNORMAL_CODES = frozenset({1001, 1006, 1011, 1012, 1013})
 EXIT_S = 0.5
 """A process that ends takes its sockets along: they may be seen to end so long before its exit is."""
+REORDERED_S = 0.25
+"""A close and the dial after it travel on two links: the dial may be seen so much earlier."""
+LEFT_SEEN_S = 3.0
+"""What a client closed during a stall reaches the server at once when the stall is over, or so long after it."""
+SPARED_S = 1.0
+"""A link that is there so long after links were cut was dialled after the cut, and before its confirmation."""
+_CUTTING = KILLING - SILENT
 AFTERGLOW_S = 1.0
 """Bytes that a fault held may reach the server so long after the client left: they do not make a ghost live."""
 
@@ -93,7 +100,7 @@ class Gap:
     @property
     def from_s(self) -> float:
         """The moment from which a dial belongs to this gap."""
-        return min(self.drop.t, self.go_away.t) if self.go_away is not None else self.drop.t
+        return _from_s(self.end, self.drop, self.go_away)
 
     @property
     def closed_s(self) -> float:
@@ -176,6 +183,8 @@ class _EndReader:
         for fault in self._network:
             if fault.start_s < start_s or fault.began_s > first_s:
                 continue
+            if fault.name in _CUTTING and fault.began_s <= start_s and first_s > fault.start_s + SPARED_S:
+                continue  # the links were cut before it came, and the confirmation was late
             end = self._ended_by(fault, connection, first)
             if end is not None:
                 return end
@@ -236,7 +245,8 @@ class _EndReader:
         gone = connection.client_closed
         if gone is None or gone.t > until_s:
             later = connection.frames[-1].t if connection.frames else 0.0
-            if later > until_s + AFTERGLOW_S or (connection.ended is None and connection.close_received is None):
+            closes = [fact.t for fact in (connection.ended, connection.close_received) if fact is not None]
+            if later > until_s + AFTERGLOW_S or min(closes, default=math.inf) > until_s + LEFT_SEEN_S:
                 return None
         live_until_s = gone.t if gone is not None and gone.t <= until_s else left_s
         if self._leaving.asked_s <= live_until_s:
@@ -279,7 +289,7 @@ def read_gaps(
         if end.cause in (Cause.USER, Cause.EXIT, Cause.OPEN) or end.drop is None:
             continue
         warned = [sent.moment for sent in end.connection.go_aways if sent.t <= end.drop.t]
-        from_s = min(end.drop.t, warned[0].t) if warned else end.drop.t
+        from_s = _from_s(end, end.drop, warned[0] if warned else None)
         following = next(
             (later.connection for later in ends[place + 1 :] if _dialled_s(later.connection) >= from_s), None
         )
@@ -298,6 +308,14 @@ def read_gaps(
             )
         )
     return tuple(gaps)
+
+
+def _from_s(end: SessionEnd, drop: Moment, go_away: Moment | None) -> float:
+    """A fault bites before it is confirmed in force, and a client that leaves by itself may dial before we see it."""
+    from_s = min(drop.t, end.loss_s)
+    if end.cause is Cause.CLIENT:
+        from_s = drop.t - REORDERED_S
+    return min(from_s, go_away.t) if go_away is not None else from_s
 
 
 def _dialled_s(connection: Connection) -> float:
