@@ -12,6 +12,7 @@ from harness.checks.view_connections import USER_INPUT, Dial
 from harness.checks.view_faults import link_there_s
 from harness.checks.view_gaps import Gap, SessionEnd
 from harness.journal.events import ClientStarted, FaultInForce, LinkDial, StepStarted, UserTurn
+from harness.policy import GivesUpAttempts
 from harness.verdict import Level
 
 NEW_DIAL_WITHIN_S = 30.0
@@ -21,7 +22,8 @@ QUIET_S = 10.0
 READS_THE_LINE_S = 0.25
 """RETRY-6: a dial that came so soon, and was given up, was under way while the hang-up was being read."""
 SEEN_LATE_S = 0.1
-"""RETRY-7: the close of the old socket and the start of the new session come on two links."""
+"""What happens at the client is seen so much later: RETRY-7, the close of the old socket and the start of the new
+session come on two links; RETRY-1, an outage may begin for the client before it is confirmed in force."""
 OVERLAP_S = 10.0
 """RETRY-7: how long a planned move may hold two sockets (policy `handover: overlap`)."""
 
@@ -32,6 +34,7 @@ def abnormal_end_is_answered(view: View) -> Outcome:
     """RETRY-1."""
     back: list[Numbered | None] = []
     doubtful: Outcome | None = None
+    gave_up = ""
     for gap in view.gaps:
         if not gap.end.abnormal or view.leaving.asked_s <= gap.drop.t:
             continue
@@ -39,10 +42,14 @@ def abnormal_end_is_answered(view: View) -> Outcome:
         if from_s is None or view.leaving.asked_s <= from_s:
             continue
         deadline_s = from_s + NEW_DIAL_WITHIN_S
-        dial = next((one for one in gap.dials if one.t >= gap.drop.t), None)
-        in_time = [one for one in gap.dials if one.t <= deadline_s]
-        if in_time:
-            back += [gap.drop, in_time[-1]]
+        dial = _answer(gap)
+        if dial is not None and dial.t <= deadline_s:
+            back += [gap.drop, dial]
+            continue
+        if view.leaving.hung_up is not None and view.leaving.hung_up.t < deadline_s:
+            continue  # nobody wants it back
+        if _may_give_up(view, gap, deadline_s):
+            gave_up = ": the client gave up in an outage that outlasted its own limit (`gives_up`)"
             continue
         watched_s = min(view.watched_until_s, view.leaving.asked_s)
         ended = view.gave_up(gap.end.loss_s) or view.exited(gap.end.loss_s)
@@ -71,25 +78,26 @@ def abnormal_end_is_answered(view: View) -> Outcome:
         return doubtful
     if back:
         return holds("every abnormal end was answered with a new dial in time", *back)
-    return never_arose("no session ended abnormally")
+    return never_arose(f"no session ended abnormally that had to be replaced{gave_up}")
 
 
 def service_is_not_hammered(view: View) -> Outcome:
     """RETRY-2."""
     seen: list[Numbered | None] = []
-    worst = 0
+    by_number: dict[int, Dial] = {}
     for gap in view.gaps:
-        failed = [dial for dial in gap.dials if dial.failed and dial.t >= gap.drop.t]
-        for most, window_s in ((FAILED_IN_A_SECOND, 1.0), (FAILED_IN_HALF_A_MINUTE, 30.0)):
-            burst = _densest(failed, window_s)
-            if len(burst) > most:
-                return broken(
-                    f"{len(burst)} failed dials within {window_s:g} s after a drop; {most} are allowed",
-                    gap.drop,
-                    *burst[:20],
-                )
-        worst = max(worst, len(_densest(failed, 1.0)))
+        failed = [dial for dial in gap.dials if dial.failed and dial.t >= gap.end.loss_s]
+        by_number |= {dial.n: dial for dial in failed}
         seen += [gap.drop, *failed[:10]] if gap.dials else []
+    all_failed = sorted(by_number.values(), key=lambda dial: (dial.t, dial.n))
+    for most, window_s in ((FAILED_IN_A_SECOND, 1.0), (FAILED_IN_HALF_A_MINUTE, 30.0)):
+        burst = _densest(all_failed, window_s)
+        if len(burst) > most:
+            drop = next((gap.drop for gap in reversed(view.gaps) if gap.end.loss_s <= burst[0].t), None)
+            return broken(
+                f"{len(burst)} failed dials within {window_s:g} s after a drop; {most} are allowed", drop, *burst[:20]
+            )
+    worst = len(_densest(all_failed, 1.0))
     for gap in view.gaps:
         until_s = min(gap.closed_s, view.watched_until_s)
         refused = view.uncounted(gap.drop.t, until_s)
@@ -120,9 +128,7 @@ def hanging_up_is_the_end(view: View) -> Outcome:
             *after[:20],
         )
     there_s = link_there_s(view.outages, hung_up.t, math.inf)
-    before = [dial.t for dial in view.dials]
-    last_gap_s = before[-1] - before[-2] if len(before) > 1 else 0.0
-    wanted_s = max(QUIET_S, 2 * last_gap_s)
+    wanted_s = max(QUIET_S, 2 * _last_pause_s(view, hung_up.t))
     exited = next((fact for fact in view.leaving.exits if fact.t >= hung_up.t), None)
     if exited is not None and not exited.event.asked:
         return holds("no dial followed the hang-up, and the program has left", hung_up, exited)
@@ -183,6 +189,36 @@ def _may_dial_from_s(view: View, gap: Gap) -> float | None:
     if view.given.policy.redial == "eager":
         return from_s
     return next((turn.t for turn in view.facts.of(UserTurn) if turn.t >= from_s), None)
+
+
+def _answer(gap: Gap) -> Dial | None:
+    """The dial that a drop was answered with: one that came to a session, or that had the link there.
+
+    Dials into an outage, and those that a goAway had brought before the drop, are no answer where nothing came of them.
+    """
+    return next(
+        (one for one in gap.dials if one.t >= gap.there_s or (one.connection and one.connection is gap.next)), None
+    )
+
+
+def _may_give_up(view: View, gap: Gap, deadline_s: float) -> bool:
+    """The client said that it gives up, and had tried for as long, or as often, as its policy says."""
+    told = view.gave_up(gap.end.loss_s)
+    limit = view.given.policy.gives_up
+    if told is None or told.t > deadline_s or isinstance(limit, str):
+        return False
+    if isinstance(limit, GivesUpAttempts):
+        return sum(dial.failed and gap.end.loss_s <= dial.t <= told.t for dial in gap.dials) >= limit.attempts
+    return told.t >= gap.known_s + limit.after - SEEN_LATE_S
+
+
+def _last_pause_s(view: View, until_s: float) -> float:
+    """How long the client had last waited before a dial; the time of a session in between is no waiting."""
+    before = [dial.t for dial in view.dials if dial.t <= until_s]
+    if len(before) < 2:
+        return 0.0
+    waited_from_s = max([before[-2], *(gap.drop.t for gap in view.gaps if gap.drop.t <= before[-1])])
+    return before[-1] - waited_from_s
 
 
 def _how_it_ended(gap: Gap) -> str:
@@ -280,7 +316,7 @@ CHECKS = (
         evidence="Start and end of every session, and the input that came on each.",
         fix="Close the old socket before dialling, and let only one connection at a time own the microphone.",
         seen_in=("aicc2025/sip-to-ai#14", "yagudaev/voiceclaw#53", "BasedHardware/omi#8473"),
-        needs=frozenset({server.SessionStarted.kind, server.UpgradeReceived.kind}),
+        needs=frozenset({server.SessionStarted.kind, server.UpgradeReceived.kind, server.FrameReceived.kind}),
         judge=one_session_at_a_time,
     ),
 )

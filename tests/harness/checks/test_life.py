@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fake_server import events as server
+from harness.journal.events import ClientStarted, UserTurn
 from tests.harness.checks.journal_builder import Book, evidence_of, finding, kinds, status
 
 
@@ -30,9 +31,7 @@ def test_life_1_holds_when_the_last_question_is_passed_on() -> None:
 def test_life_1_hears_a_spoken_last_question_by_its_utterance() -> None:
     for heard, expected in ((9, "pass"), (8, "fail")):
         book = lives()
-        turn = book.speaks(20.0, 9, speech_s=1.0)
-        book = book.without_marks(turn)
-        book.add(20.0, type(turn.event)(99, "speech", "Are you there?", (), (), 9, 16_000, 40_000, True))  # type: ignore[call-arg]
+        book.add(20.0, UserTurn(99, "speech", "Are you there?", (), (), 9, 16_000, 40_000, True))
         book.hears(23.0, 1, "Are you there?", utterance=heard)
         book.ends(40.0)
         assert status(book, "LIFE-1") == expected
@@ -84,7 +83,7 @@ def test_life_1_does_not_ask_an_autonomous_client_the_last_question() -> None:
 def test_life_1_takes_a_program_that_we_killed_and_started_again_for_no_crash() -> None:
     book = lives()
     book.exits(10.0, None, signal="SIGKILL", asked=True)
-    book.add(10.5, type(book.journal().entries[1].event)(2))  # type: ignore[call-arg]
+    book.add(10.5, ClientStarted(2))
     book.opens(11.0, 2, session="session-2")
     book.probes(20.0, 2)
     book.ends(30.0)
