@@ -156,8 +156,6 @@ def _ended_early(journal: Journal, given: Given | None) -> _Result | None:
             return _Result(RunStatus.SKIPPED, ExitCode.NOTHING_JUDGED, message)
         case RunEnded(outcome="not_started", message=message):
             return _Result(RunStatus.ERROR, ExitCode.BAD_USAGE, message)
-        case RunEnded(outcome="not_started", message=message):
-            return _Result(RunStatus.ERROR, ExitCode.BAD_USAGE, message)
         case RunEnded(outcome="interrupted", message=message):
             return _Result(RunStatus.ERROR, ExitCode.INTERRUPTED, message or "interrupted")
         case RunEnded(message=message):
