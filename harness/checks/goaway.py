@@ -12,6 +12,7 @@ from harness.checks.view import View
 from harness.checks.view_connections import Connection
 from harness.checks.view_facts import Fact, at
 from harness.checks.view_gaps import Cause, SessionEnd
+from harness.checks.view_tokens import arrived, in_the_way
 from harness.journal.events import UserTurn
 from harness.verdict import Level
 
@@ -31,14 +32,18 @@ _NEEDS = frozenset({server.FrameSent.kind, server.SessionStarted.kind, server.Up
 
 @dataclass(frozen=True, slots=True)
 class _Warning:
-    """The first goAway of a connection."""
+    """The first goAway of a connection whose session was live."""
 
     sent: Fact[server.FrameSent]
     end: SessionEnd
     deadline_s: float | None
-    """None: it named no time, or none that can be read."""
+    """Of the last goAway that came on it; None: it named no time, or none that can be read."""
+    received: bool
+    """False: it may never have come to the client."""
     sessions: tuple[Connection, ...]
     """Sessions that were dialled for after it and could be its consequence, in order."""
+    moved_to: Connection | None
+    """The next session, also one whose dial was under way when the warning came; None: there was none."""
 
 
 def moves_before_the_deadline(view: View) -> Outcome:
@@ -55,12 +60,12 @@ def moves_before_the_deadline(view: View) -> Outcome:
             timeless = warning
             continue
         limit_s = warning.deadline_s + DEADLINE_TOLERANCE_S
-        new = warning.sessions[0] if warning.sessions else None
+        new = warning.moved_to
         if new is not None and new.session is not None and new.session.t <= limit_s and not _waited_out(warning, new):
             moved += [warning.sent, new.session]
-        elif _lost_otherwise(warning) or view.leaving.asked_s <= limit_s or view.watched_until_s <= limit_s:
+        elif _lost_otherwise(warning) or min(view.leaving.asked_s, view.watched_until_s) <= limit_s:
             continue
-        else:
+        elif warning.received and not (policy.go_away == "after_turn" and _model_speaks(view, warning)):
             late = "" if new is None or new.session is None else ", but after the close that followed"
             return broken(
                 f"was not on a new connection before the {warning.deadline_s - warning.sent.t:g} s of goAway were over"
@@ -91,12 +96,14 @@ def moves_once(view: View) -> Outcome:
             )
         if _lost_otherwise(warning) or view.leaving.asked_s <= warning.sent.t:
             continue
-        if not sessions:
-            open_question = unknown("no new session was accepted after goAway", warning.sent, warning.end.drop)
+        new = warning.moved_to
+        if new is None:
+            if view.given.policy.redial == "eager":
+                open_question = unknown("no new session was accepted after goAway", warning.sent, warning.end.drop)
         elif view.watched_until_s < warning.end.live_until_s + OLD_SOCKET_WATCHED_S:
-            open_question = unknown("the run ended before the old socket did", warning.sent, sessions[0].session)
+            open_question = unknown("the run ended before the old socket did", warning.sent, new.session)
         else:
-            once += [warning.sent, sessions[0].session]
+            once += [warning.sent, new.session]
     if open_question is not None:
         return open_question
     if once:
@@ -120,6 +127,8 @@ def comes_back_after_the_close(view: View) -> Outcome:
             back += [gap.go_away, gap.drop, gap.next.session]
         elif math.isinf(from_s) or view.leaving.asked_s <= from_s:
             continue
+        elif view.leaving.hung_up is not None and view.leaving.hung_up.t < limit_s:
+            continue  # nobody wants it back
         elif watched_s >= limit_s or view.gave_up(gap.drop.t) or view.exited(gap.drop.t):
             return broken(
                 f"not back within {BACK_WITHIN_S:g} s of the close that followed goAway",
@@ -138,15 +147,21 @@ def comes_back_after_the_close(view: View) -> Outcome:
 
 def _warnings(view: View) -> list[_Warning]:
     found = []
+    hindering = in_the_way(view.faults)
     for end in view.ends:
-        if not end.connection.go_aways:
+        sent_live = [one for one in end.connection.go_aways if end.started_s <= one.t <= end.live_until_s]
+        if not sent_live:
             continue
-        sent = end.connection.go_aways[0]
-        time_left_s = _time_left_s(sent)
-        deadline_s = None if time_left_s is None else sent.t + time_left_s
+        sent, last = sent_live[0], sent_live[-1]
+        time_left_s = _time_left_s(last)
+        deadline_s = None if time_left_s is None else last.t + time_left_s
         old_end_s = end.live_until_s if math.isfinite(end.live_until_s) else sent.t
         until_s = max(old_end_s, deadline_s or sent.t) + FOLLOWS_WITHIN_S
-        found.append(_Warning(sent, end, deadline_s, _consequences(view, sent.t, until_s)))
+        sessions = _consequences(view, sent.t, until_s)
+        under_way = (one.connection for one in view.ends if sent.t <= one.started_s <= until_s)
+        moved_to = next((one for one in under_way if one is not end.connection), None)
+        received = arrived(sent.t, end, hindering)
+        found.append(_Warning(sent, end, deadline_s, received, sessions, moved_to))
     return found
 
 
@@ -172,11 +187,27 @@ def _waited_out(warning: _Warning, new: Connection) -> bool:
     return closed is not None and closed.event.refusal == IGNORED and dialled is not None and dialled.n > closed.n
 
 
+def _model_speaks(view: View, warning: _Warning) -> bool:
+    """A turn of the model was still running on that connection when its time was over."""
+    deadline_s = warning.deadline_s if warning.deadline_s is not None else math.inf
+    number = warning.end.connection.number
+    over = {fact.event.turn: fact.t for fact in view.facts.of(server.TurnEnded) if fact.event.connection == number}
+    return any(
+        fact.event.connection == number
+        and fact.t < deadline_s
+        and over.get(fact.event.turn, math.inf) >= deadline_s - DEADLINE_TOLERANCE_S
+        for fact in view.facts.of(server.TurnAnswered)
+    )
+
+
 def _lost_otherwise(warning: _Warning) -> bool:
     """The connection was lost to something else before its time was over."""
     end = warning.end
-    limit_s = warning.deadline_s if warning.deadline_s is not None else end.live_until_s
+    limit_s = warning.deadline_s if warning.deadline_s is not None else math.inf
     lost = end.cause in (Cause.NETWORK, Cause.SERVER_ABORT, Cause.EXIT, Cause.USER)
+    if end.cause is Cause.SERVER_CLOSE and warning.deadline_s is not None:
+        closed = end.connection.close_sent
+        lost = closed is not None and closed.event.refusal != IGNORED
     return lost and end.loss_s < limit_s - DEADLINE_TOLERANCE_S
 
 

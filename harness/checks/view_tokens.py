@@ -67,11 +67,7 @@ class Handle:
 def read_handles(facts: Facts, ends: Sequence[SessionEnd], faults: Sequence[FaultWindow]) -> tuple[Handle, ...]:
     """Every update in order of sending."""
     end_of = {end.connection.number: end for end in ends}
-    in_the_way = [
-        fault
-        for fault in faults
-        if (fault.on_live and fault.hits_down and fault.name in BLOCKING | DELAYING) or fault.act == "client.suspend"
-    ]
+    hindering = in_the_way(faults)
     found: list[Handle] = []
     for fact in facts.of(HandleIssued):
         end = end_of.get(fact.event.connection)
@@ -84,16 +80,26 @@ def read_handles(facts: Facts, ends: Sequence[SessionEnd], faults: Sequence[Faul
                 fact.event.handle,
                 fact.event.resumable,
                 frozenset(fact.event.facts),
-                certain=end is not None and _arrived(fact.t, end, in_the_way),
+                certain=end is not None and arrived(fact.t, end, hindering),
             )
         )
     return tuple(found)
 
 
-def _arrived(sent_s: float, end: SessionEnd, in_the_way: Sequence[FaultWindow]) -> bool:
+def in_the_way(faults: Sequence[FaultWindow]) -> tuple[FaultWindow, ...]:
+    """The faults that keep what the server sends from the client, or delay it."""
+    return tuple(
+        fault
+        for fault in faults
+        if (fault.on_live and fault.hits_down and fault.name in BLOCKING | DELAYING) or fault.act == "client.suspend"
+    )
+
+
+def arrived(sent_s: float, end: SessionEnd, hindering: Sequence[FaultWindow]) -> bool:
+    """True when what was sent on a session then was received for sure: 250 ms before the loss, nothing in its way."""
     if sent_s > end.loss_s - RECEIVED_S:
         return False
-    for fault in in_the_way:
+    for fault in hindering:
         if not fault.covers(sent_s, sent_s + RECEIVED_S):
             continue
         waited_out = fault.name == "stall" and end.loss_s >= fault.end_s + RECEIVED_S
