@@ -9,7 +9,8 @@ given the very messages that the fake server was heard to answer. Each is a proc
 
 Two ratios are printed, fake to bare: of turns a second, which need an idle machine and a load that is quicker than
 the server (see `busy`: the share of the time in which the server's process ran), and of the CPU time that a turn costs
-the server, which is robust. Wanted: at least 0.5 in the headline case, the answer as the service gives it by default.
+the server, which is robust and decides when the machine was not idle. Wanted: at least 0.5 in the headline case, the
+answer as the service gives it by default.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ from fake_server.profiles import SERVICES
 
 WANTED = 0.5
 HEADLINE = "spoken"
+SATURATED = 0.9
+"""A server that was busy for less of the time was kept waiting, and its turns a second say nothing about it."""
 HERE = Path(__file__).parent
 PATH = SERVICES["developer"].path.format(version="v1beta")
 RECORDED_TURNS = 24
@@ -178,13 +181,20 @@ def main(names: list[str], rounds: int, connections: int, seconds: float, out: P
     missed = False
     for name, samples in raw.items():
         by_turns, by_cpu = ratios(samples)
-        ratio = statistics.median(by_turns)
-        verdict = ""
+        starved = sum(min(got["fake"].busy, got["bare"].busy) < SATURATED for got in samples)
+        ratio = statistics.median(by_cpu if starved else by_turns)
+        verdict = f"   {'MISSED' if ratio < WANTED else 'met'}"
         if name == HEADLINE:
             missed = ratio < WANTED
-            verdict = f"   wanted at least {WANTED:g}: {'MISSED' if missed else 'met'}"
-        listed = " ".join(f"{one:.2f}" for one in by_turns)
-        print(f"{name:8} turns/s {ratio:.2f} ({listed})   CPU a turn {statistics.median(by_cpu):.2f}{verdict}")
+            verdict += f": the headline, wanted at least {WANTED:g}"
+        for what, found in (("turns/s", by_turns), ("CPU a turn", by_cpu)):
+            listed = " ".join(f"{one:.2f}" for one in found)
+            print(f"{name:8} {what:10} {statistics.median(found):.2f} ({listed})", end="")
+            print(verdict if found is (by_cpu if starved else by_turns) else "")
+        if starved:
+            print(
+                f"{name:8} in {starved} of {rounds} rounds a server did not have its core to itself: CPU time decides"
+            )
     print(f"load average {os.getloadavg()[0]:.2f}")
     if out is not None:
         plain = {name: [{who: asdict(one) for who, one in got.items()} for got in kept] for name, kept in raw.items()}
