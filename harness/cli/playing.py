@@ -226,6 +226,8 @@ class _Call:
         self.progress.run_event(label, text)
 
     def run_finished(self, label: str, verdict: Verdict, folder: Path) -> None:
+        planned = next(run for run in self._planned if run.label == label)
+        self._judged[label] = FinishedRun(planned, verdict)  # also one that could not be judged
         self.progress.run_finished(label, verdict, folder)
 
     def _judge(self, run: PlannedRun, _played: Played | None) -> Verdict:

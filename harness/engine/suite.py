@@ -13,7 +13,6 @@ from typing import Protocol
 from harness.client_config import ClientConfig
 from harness.engine.run import Played, RunPlayer, Surroundings, make_ready
 from harness.engine.story import QUIET_AFTER_HANG_UP_S, SAMPLE_RATE_HZ
-from harness.errors import HarnessFault
 from harness.journal.events import RunEnded, RunPlanned
 from harness.journal.reader import read_journal
 from harness.journal.writer import JournalError, JournalWriter
@@ -165,10 +164,10 @@ def _note_skip(run: PlannedRun, surroundings: Surroundings) -> Played:
 
 def _unjudged(run: PlannedRun, error: Exception) -> Verdict:
     """The verdict on a run that we could not bring to one."""
-    message = str(error)
-    if not isinstance(error, OSError | HarnessFault | JournalError):
+    message = f"its results could not be kept: {error}"
+    if not isinstance(error, OSError | JournalError):
         last = traceback.extract_tb(error.__traceback__)[-1]
-        message = f"{type(error).__name__}: {message} ({Path(last.filename).name}:{last.lineno}); please report this"
+        message = f"{type(error).__name__}: {error} ({Path(last.filename).name}:{last.lineno}); please report this"
     return Verdict(
         scenario=run.plan.scenario.scenario,
         variant=run.plan.variant,

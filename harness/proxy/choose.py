@@ -63,10 +63,17 @@ async def _open_toxiproxy(found: Located, seed: int, clock: Clock) -> tuple[Faul
     try:
         version = await calls.version()
         await calls.warm_up()
-    except BaseException:
+    except BaseException as error:
         await calls.close()
         if own is not None:
             await own.stop()
+        elif isinstance(error, ProxyError):
+            # The words of a call in mid-run would say that it died.
+            reason = error.__cause__ if isinstance(error.__cause__, OSError) else error
+            raise ProxyError(
+                f"{found}: no Toxiproxy server answers there ({reason}); start one, correct or unset the address, or "
+                "use `--proxy builtin`"
+            ) from error
         raise
     how = "started from" if own else "running at"
     return ToxiproxyProxy(calls, version, own), f"Toxiproxy {version}{built}, {how} {found}"
@@ -78,13 +85,14 @@ def check_url(url: str) -> str:
     It must be on this machine: clients dial its links on 127.0.0.1, and it dials the fake server there.
     """
     rule = f"{URL_VARIABLE}={url!r}: expected http://127.0.0.1:PORT, a Toxiproxy server on this machine"
+    way_out = "correct or unset it, or use `--proxy builtin`"
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port or 8474
     except ValueError as error:
-        raise ProxyError(f"{rule} ({error})") from error
+        raise ProxyError(f"{rule} ({error}); {way_out}") from error
     if parts.scheme != "http" or not host:
-        raise ProxyError(rule)
+        raise ProxyError(f"{rule}; {way_out}")
     if host != "localhost":
         try:
             local = ipaddress.ip_address(host).is_loopback

@@ -87,7 +87,7 @@ class _KeptConnections:
             connection.close()
             raise
         if answer.status_code >= 400 and answer.status_code not in (400, 404, 409):
-            raise BadAnswerError(f"HTTP {answer.status_code}: {answer.content.decode(errors='replace').strip()[:200]}")
+            raise BadAnswerError(f"HTTP {answer.status_code}: {answer.content.decode(errors='replace')}")
         return answer
 
 
@@ -206,4 +206,5 @@ def _in_short(error: BaseException) -> str:
 
 def _said(error: Exception) -> str:
     said = error.args[0] if error.args else error
-    return said.decode(errors="replace").strip() if isinstance(said, bytes) else str(said)
+    text = said.decode(errors="replace") if isinstance(said, bytes) else str(said)
+    return " ".join(text.split())[:200]  # a server that is not Toxiproxy's may answer with a page

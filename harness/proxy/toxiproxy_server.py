@@ -128,7 +128,10 @@ async def start_server(program: Path, *, seed: int, clock: Clock) -> ToxiproxySe
 def _start(program: Path, port: int, seed: int) -> ToxiproxyServer:
     command = [str(program), "-host", "127.0.0.1", "-port", str(port), "-seed", str(seed)]
     if not program.is_file() or not os.access(program, os.X_OK):
-        raise ProxyError(f"{program}: the Toxiproxy server cannot be started: there is no such executable file")
+        raise ProxyError(
+            f"{program}: the Toxiproxy server cannot be started: there is no such executable file; correct what names "
+            "it, or use `--proxy builtin`"
+        )
     if sys.platform == "linux":
         command = [sys.executable, "-I", "-S", "-c", _DIE_WITH_PARENT, str(os.getpid()), *command]
     log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the server
