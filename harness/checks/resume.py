@@ -23,6 +23,7 @@ from harness.checks.view_tokens import UNKNOWN_HANDLE, Handle, Presented
 from harness.journal.events import UserTurn
 from harness.verdict import Level
 
+_FORGETTING = frozenset({"server.forget_context", "server.forget_handle"})
 _SETUPS = frozenset({server.UpgradeReceived.kind, server.FrameReceived.kind, server.SessionStarted.kind})
 _HANDLES = _SETUPS | {server.HandleIssued.kind, server.HandlePresented.kind}
 
@@ -55,7 +56,7 @@ def drop_is_answered_with_a_handle(view: View) -> Outcome:
                 continue
             if dial.label is not None:
                 shown += [newest, dial.connection.setup]
-            elif dial.excused is None:
+            elif dial.owed is not None:
                 without += [gap.drop, newest, dial.connection.setup]
                 said = said or (
                     f"dialled {_after(dial.dial_s - gap.drop.t)} the drop without a handle, although "
@@ -65,7 +66,7 @@ def drop_is_answered_with_a_handle(view: View) -> Outcome:
         return broken(said, *without)
     if shown:
         return holds("every dial after a drop carried a handle, where there was one", *shown)
-    if unseen := _unseen_dial(view):
+    if unseen := _unseen_dial(view, resumable=True):
         return unseen
     return never_arose("no dial followed a drop after a usable handle had been received")
 
@@ -97,7 +98,7 @@ def handle_is_the_newest(view: View) -> Outcome:
         return broken_softly(said, *older) if soft else broken(said, *older)
     if newest_shown:
         return holds("every resume carried the newest usable handle received", *newest_shown)
-    if unseen := _unseen_dial(view):
+    if unseen := _unseen_dial(view, resumable=True):
         return unseen
     return never_arose("no resume with an issued handle was tried")
 
@@ -121,7 +122,7 @@ def update_without_resumption_is_passed_over(view: View) -> Outcome:
             if taken is not None and not taken.resumable:
                 wrong += [taken, setup]
                 said = said or f"presented {taken.label}, from an update that could not be resumed"
-            elif dial.label == EMPTY_HANDLE:
+            elif dial.connection.handle_label == EMPTY_HANDLE:
                 wrong += [useless, setup]
                 said = said or "presented an empty handle, as the last update had it"
             elif dial.label is not None:
@@ -146,7 +147,7 @@ def update_without_resumption_is_passed_over(view: View) -> Outcome:
         )
     if right:
         return holds("an update that could not be resumed neither gave a handle nor took one", *right)
-    if unseen := _unseen_dial(view):
+    if unseen := _unseen_dial(view, resumable=False):
         return unseen
     return never_arose("no resume followed an update that could not be resumed")
 
@@ -154,16 +155,17 @@ def update_without_resumption_is_passed_over(view: View) -> Outcome:
 def handle_was_issued_here(view: View) -> Outcome:
     """RESUME-5."""
     issued = _issued(view)
+    owing = {dial.connection.number for _, dials in view.presented for dial in dials if dial.owed is not None}
     shown: list[Numbered | None] = []
     for connection in view.connections.values():
         label = connection.handle_label
-        if label is None or (label == EMPTY_HANDLE and connection is view.first_setup):
-            continue  # proto3 knows no difference between an empty string and none: at first it says nothing
+        if label is None or (label == EMPTY_HANDLE and connection.number not in owing):
+            continue  # proto3 knows no difference between an empty text and none
         known = issued.get(label)
         if known is None or (connection.setup is not None and known.n > connection.setup.n):
             what = f"{label} before it was issued"
             if label == EMPTY_HANDLE:
-                what = "an empty handle"
+                what = "an empty handle, although there was one,"
             elif label.startswith(UNKNOWN_HANDLE):
                 what = "a handle that this service never issued"
             return broken(f"presented {what} on connection {connection.number}", connection.setup, connection.handle)
@@ -177,6 +179,8 @@ def facts_survive(view: View) -> Outcome:
     """RESUME-7."""
     if not view.given.driven:
         return waived("the client talks by itself: nobody taught it facts")
+    if view.given.policy.resumption == "none":
+        return waived("by its policy the client keeps nothing over a drop (`resumption: none`)")
     asked: list[tuple[Fact[UserTurn], frozenset[str], Handle]] = []
     for turn in view.facts.of(UserTurn):
         owed, handle = _owed(view, turn)
@@ -221,13 +225,21 @@ def _issued(view: View) -> Mapping[str, Handle]:
     return {handle.label: handle for handle in view.handles if handle.label is not None}
 
 
-def _unseen_dial(view: View) -> Outcome | None:
-    """There were dials after a drop, but whoever was dialled never saw a setup, and nobody had hung up meanwhile."""
+def _unseen_dial(view: View, *, resumable: bool) -> Outcome | None:
+    """After a drop an upgrade was accepted and its setup never seen, so that what it would have carried is not known.
+
+    `resumable`: only where an update of this kind had surely been received before it. Dials that the link or the
+    service turned away could not have shown a setup at all.
+    """
     for gap, dials in view.presented:
-        if gap.next is None and view.leaving.hung_up is not None:
+        if dials or (gap.next is None and view.leaving.hung_up is not None):
             continue
-        if not dials and any(dial.t >= gap.drop.t for dial in gap.dials):
-            return unknown("dials followed the drop, and none of them came as far as a setup", gap.drop, *gap.dials)
+        for dial in gap.dials:
+            one = dial.connection
+            if one is None or one.setup is not None or one.answer is None or one.answer.event.status != 101:
+                continue
+            if any(h.certain and h.t <= dial.t and (h.usable if resumable else not h.resumable) for h in view.handles):
+                return unknown("an upgrade followed the drop, and its setup was never seen", gap.drop, one.upgrade)
     return None
 
 
@@ -242,9 +254,10 @@ def _owed(view: View, turn: Fact[UserTurn]) -> tuple[frozenset[str], Handle | No
     asked = frozenset(turn.event.asks)
     owed: frozenset[str] = frozenset()
     newest: Handle | None = None
+    forgotten_n = _forgotten_before(view, turn)
     for broken_n in _breaks_before(view, turn.t):
         handle = next((one for one in reversed(view.handles) if one.certain and one.usable and one.n < broken_n), None)
-        if handle is not None and handle.facts & asked:
+        if handle is not None and handle.n > forgotten_n and handle.facts & asked:
             owed |= handle.facts & asked
             newest = handle
     return owed, newest
@@ -254,6 +267,20 @@ def _breaks_before(view: View, t: float) -> Iterator[int]:
     """Where sessions were lost before `t`, and where faults came into force that a client may have ridden out."""
     yield from (gap.drop.n for gap in view.gaps if gap.drop.t <= t)
     yield from (fault.in_force.n for fault in view.faults if fault.in_force is not None and fault.in_force.t <= t)
+
+
+def _forgotten_before(view: View, turn: Fact[UserTurn]) -> int:
+    """The last entry before `turn` with which all that had been known was lawfully gone; 0: none.
+
+    A fresh session had to be started, or the service itself forgot what was behind its handles.
+    """
+    gone = [n for n in view.lawful_starts if n < turn.n]
+    gone += [
+        fault.in_force.n
+        for fault in view.faults
+        if fault.act in _FORGETTING and fault.in_force is not None and fault.in_force.n < turn.n
+    ]
+    return max(gone, default=0)
 
 
 def _last_answer(view: View, turn: Fact[UserTurn]) -> Fact[server.TurnAnswered] | None:
@@ -343,7 +370,10 @@ CHECKS = (
         id="RESUME-5",
         level=Level.MUST,
         title="Handles are not invented",
-        rule="The handle was issued by the server in this conversation: not invented, not another's, not empty.",
+        rule=(
+            "The handle was issued by the server in this conversation: not invented, not another's, and not empty "
+            "where there was one."
+        ),
         evidence="Every handle in a setup, against every handle that was sent before it.",
         fix="Clear the stored handle when a conversation ends, and send no `handle` at all when there is none.",
         seen_in=("aicc2025/sip-to-ai#14",),

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 
+from fake_server.events import SessionStarted
 from harness.checks.view_connections import (
     Connection,
     Dial,
@@ -132,15 +133,39 @@ class View:
         otherwise it is a second session beside the first, which is RETRY-7's business.
         """
         keep_trying_s = self.given.policy.refused_handle.keep_trying
+        fresh_starts = sorted(one.n for one in self._fresh_sessions)
         overlaps = self.given.policy.handover == "overlap"
         found = []
         for gap in self.gaps:
             if self._own_decision(gap):
                 continue
-            all_of_it = presented_in(gap, self.handles, self.refusals, self.connections, keep_trying_s)
+            all_of_it = presented_in(gap, self.handles, self.refusals, self.connections, fresh_starts, keep_trying_s)
             from_s = gap.from_s if overlaps else gap.drop.t - REORDERED_S
             found.append((gap, tuple(one for one in all_of_it if one.dial_s >= from_s)))
         return tuple(found)
+
+    @cached_property
+    def _fresh_sessions(self) -> Sequence[Fact[SessionStarted]]:
+        return tuple(fact for fact in self.facts.of(SessionStarted) if fact.event.resumed_with is None)
+
+    @cached_property
+    def lawful_starts(self) -> Sequence[int]:
+        """Entries with which fresh sessions began that nobody can blame the client for, in order.
+
+        What was known before is gone with them: the resume was refused for good, or the program was started again.
+        """
+        by_number = {fact.event.connection: fact.n for fact in self._fresh_sessions}
+        lawful = {
+            by_number[dial.connection.number]
+            for _, dials in self.presented
+            for dial in dials
+            if dial.excused is not None and dial.connection.number in by_number
+        }
+        for started in self.facts.of(ClientStarted):
+            first = next((fact for fact in self.facts.of(SessionStarted) if fact.n > started.n), None)
+            if first is not None and first.event.resumed_with is None:
+                lawful.add(first.n)
+        return sorted(lawful)
 
     def _own_decision(self, gap: Gap) -> bool:
         if gap.end.cause is not Cause.CLIENT or gap.go_away is not None:

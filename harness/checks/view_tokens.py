@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -127,12 +127,17 @@ class Presented:
     connection: Connection
     dial_s: float
     label: str | None
-    """The handle that it carried; None: none."""
+    """The handle that it carried; None: none, or an empty one, and `connection.handle_label` tells the two apart."""
     offer: Offer
     first: bool
     """True for the first dial of the gap whose setup was seen."""
     excused: str | None
     """Why a dial without a handle is right here; None: it is not."""
+
+    @property
+    def owed(self) -> Handle | None:
+        """The handle that it should carry, or a newer one; None: it is right without."""
+        return self.offer.newest if self.excused is None else None
 
 
 def presented_in(
@@ -140,16 +145,21 @@ def presented_in(
     handles: Sequence[Handle],
     refusals: Sequence[Refused],
     connections: Mapping[int, Connection],
+    fresh_starts: Sequence[int],
     keep_trying_s: float,
 ) -> tuple[Presented, ...]:
-    """Every dial of a gap whose setup was seen, in order."""
+    """Every dial of a gap whose setup was seen, in order.
+
+    `fresh_starts` has the numbers of the entries with which sessions began that continued none: what was issued
+    before the last of them belongs to a session that the conversation has left.
+    """
     found: list[Presented] = []
     refused_labels: set[str | None] = set()
     place = 0
     named_handle = False
     first_try_s: float | None = None
     issued_at = [handle.t for handle in handles]
-    offers: dict[tuple[int, int], Offer] = {}
+    offers: dict[tuple[int, int, int], Offer] = {}
     for dial in gap.dials:
         connection = dial.connection
         if connection is None or connection.setup is None:
@@ -173,24 +183,32 @@ def presented_in(
             excused = "a resume was refused as a handle before it"
         elif first_try_s is not None and dialled_s >= first_try_s + keep_trying_s:
             excused = f"resumes had been refused for {keep_trying_s:g} s"
-        key = (bisect_right(issued_at, dialled_s), len(refused_labels))
+        begun = bisect_left(fresh_starts, connection.setup.n)
+        from_n = fresh_starts[begun - 1] if begun else 0
+        key = (bisect_right(issued_at, dialled_s), len(refused_labels), from_n)
         offered = offers.get(key)
         if offered is None:
-            offered = offers[key] = _offer(handles, key[0], refused_labels)
-        found.append(Presented(connection, dialled_s, connection.handle_label, offered, not found, excused))
+            offered = offers[key] = _offer(handles, key[0], refused_labels, from_n)
+        label = None if connection.starts_anew else connection.handle_label
+        found.append(Presented(connection, dialled_s, label, offered, not found, excused))
     return tuple(found)
 
 
-def _offer(handles: Sequence[Handle], issued: int, refused: set[str | None]) -> Offer:
-    """What there was to resume with of the first `issued` updates. Handles refused as handles are out."""
+def _offer(handles: Sequence[Handle], issued: int, refused: set[str | None], from_n: int) -> Offer:
+    """What there was to resume with of the first `issued` updates, none of them from before entry `from_n`.
+
+    A handle that was refused as a handle ends the search: who keeps the newest has thrown its elders away.
+    """
     newest: Handle | None = None
     last_update: Handle | None = None
     perhaps: list[Handle] = []
     for place in range(issued - 1, -1, -1):
         handle = handles[place]
+        if handle.n < from_n or handle.label in refused:
+            break
         if handle.certain and last_update is None:
             last_update = handle
-        if not handle.usable or handle.label in refused:
+        if not handle.usable:
             continue
         if handle.certain:
             newest = handle

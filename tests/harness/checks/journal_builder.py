@@ -328,11 +328,15 @@ class Book:
         """The last question of a run, heard and answered."""
         return self.asked_and_answered(t, 99, connection, (), verb="probe")
 
-    def speaks(self, t: float, utterance: int = 1, *, speech_s: float = 6.0, step: int = 2) -> Mark:
+    def speaks(
+        self, t: float, utterance: int = 1, *, speech_s: float = 6.0, step: int = 2, asks: Sequence[str] = ()
+    ) -> Mark:
         """The person begins to speak: `speech_s` of words and 1.5 s of quiet."""
         samples = round(speech_s * 16_000)
         self.add(t, ours.StepStarted(step, "speak", {}))
-        mark = self.add(t, ours.UserTurn(step, "speech", "Words.", (), (), utterance, samples, samples + 24_000, False))
+        mark = self.add(
+            t, ours.UserTurn(step, "speech", "Words.", (), tuple(asks), utterance, samples, samples + 24_000, False)
+        )
         self.add(t, ours.ClientCommand({"do": "speak", "wav": f"utterance-{utterance}.wav", "ms": 7500}))
         return mark
 
