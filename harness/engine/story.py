@@ -196,7 +196,7 @@ class StoryPlayer:
             match entry.event:
                 case server.TurnHeard(turn=number) if self._is_turn(turn, entry.event):
                     heard.add(number)
-                case server.TurnEnded(turn=number, outcome="complete"):
+                case server.TurnEnded(turn=number, outcome="complete" | "interrupted"):
                     return number in heard
                 case ClientEvent(event="state", data={"state": "gave_up"}):
                     return True
