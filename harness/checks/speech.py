@@ -8,17 +8,20 @@ from collections.abc import Sequence
 from fake_server import events as server
 from harness.checks.rule import Check, Numbered, Outcome, broken, holds, never_arose, unknown, waived
 from harness.checks.view import View
-from harness.checks.view_gaps import Gap
+from harness.checks.view_connections import USER_INPUT
+from harness.checks.view_gaps import EXIT_S, Gap
 from harness.checks.view_given import OverSpeech
 from harness.checks.view_speech import (
     CHUNK_S,
     SAMPLE_RATE_HZ,
     Span,
     Spoken,
+    Timing,
     length,
     milliseconds,
     timing,
     within,
+    without,
 )
 from harness.checks.view_tokens import RECEIVED_S
 from harness.journal.events import UserTurn
@@ -41,39 +44,27 @@ def gap_is_bridged(view: View) -> Outcome:
     bridged: list[Numbered | None] = []
     spoken_ms = 0
     for spoken in view.speech.spoken:
-        for gap, span in timing(spoken, view.gaps, view.leaving.asked_s).during:
+        times = timing(spoken, view.gaps, _spoken_until_s(view, spoken))
+        lost_spans = without(spoken.lost, _asleep(view, spoken))
+        for gap, span in times.during:
             if length([span]) <= CHUNK_SAMPLES:
                 continue
             if gap.next is None:
+                if view.leaving.hung_up is not None:
+                    continue
                 return unknown("speech was spoken in a gap that no session ended", spoken.turn, gap.drop)
-            lost = length(within(spoken.lost, [_owed(how, span)]))
-            told = view.told(gap.known_s, gap.closed_s)
-            if how == "drop":
-                if length(within(spoken.lost, [span])) > CHUNK_SAMPLES and not told:
-                    return broken(
-                        f"{_ms(length(within(spoken.lost, [span])))} spoken in the gap were dropped, and the user was "
-                        "not told",
-                        spoken.turn,
-                        gap.drop,
-                    )
-            elif lost > CHUNK_SAMPLES:
-                if doubt := _doubt(view, lost):
-                    return doubt
-                promised = "its tail of " + f"{how.tail:g} s" if isinstance(how, GapSpeechTail) else "all of it"
-                return broken(
-                    f"{_ms(lost)} of the {_ms(length([span]))} spoken between the drop and the next session never "
-                    f"arrived; by the client's policy {promised} is replayed",
-                    spoken.turn,
-                    gap.drop,
-                    gap.next.session,
-                )
+            if wrong := _mishandled(view, spoken, gap, span, lost_spans):
+                return wrong
             spoken_ms += milliseconds(length([span]))
             bridged += [spoken.turn, gap.drop, gap.next.session]
+        if wrong := _unheard_afterwards(view, spoken, times, lost_spans):
+            return wrong
     if not bridged:
         return never_arose("nothing was spoken between a known drop and the next session")
     if doubt := _doubt(view, 0):
         return doubt
-    return holds(f"{spoken_ms} ms spoken in gaps were handled as the policy says", *bridged)
+    promised = "dropped and told" if how == "drop" else "replayed"
+    return holds(f"{spoken_ms} ms spoken in gaps were {promised}, as the policy says", *bridged)
 
 
 def speech_before_is_kept(view: View) -> Outcome:
@@ -88,8 +79,8 @@ def speech_before_is_kept(view: View) -> Outcome:
     evidence: list[Numbered | None] = []
     lost = doubled = astray = 0
     for spoken in view.speech.spoken:
-        before = timing(spoken, view.gaps, view.leaving.asked_s).before
-        unheard = within(spoken.lost, before)
+        before = timing(spoken, view.gaps, _spoken_until_s(view, spoken)).before
+        unheard = without(within(spoken.lost, before), _asleep(view, spoken))
         lost += length(unheard)
         astray += length(unheard) - length(within(unheard, _unnoticed(spoken, view.gaps)))
         doubled += length(within(spoken.doubled, before))
@@ -130,11 +121,62 @@ def speech_is_in_order(view: View) -> Outcome:
 # --- what the rules share --------------------------------------------------------------------------------------------
 
 
-def _owed(how: object, span: Span) -> Span:
-    """The part of a gap's speech that must arrive."""
+def _mishandled(view: View, spoken: Spoken, gap: Gap, span: Span, lost_spans: Sequence[Span]) -> Outcome | None:
+    """What is wrong with how the speech of one gap was handled; None: nothing."""
+    how = view.given.policy.gap_speech
+    owed = span
     if isinstance(how, GapSpeechTail):
-        return (max(span[0], span[1] - round(how.tail * SAMPLE_RATE_HZ)), span[1])
-    return span
+        # The last so many seconds before the next session: what is not words in them is quiet.
+        owed = (max(span[0], spoken.sample_at(gap.closed_s - how.tail)), span[1])
+    lost = length(within(lost_spans, [owed]))
+    if lost <= CHUNK_SAMPLES:
+        return None
+    if how == "drop":
+        if view.told(gap.end.loss_s, gap.closed_s + view.given.policy.announce_after):
+            return None
+        told = f"{_ms(lost)} spoken in the gap were dropped, and the user was not told"
+        return _doubt(view, lost) or broken(told, spoken.turn, gap.drop)
+    promised = f"its tail of {how.tail:g} s" if isinstance(how, GapSpeechTail) else "all of it"
+    told = (
+        f"{_ms(lost)} of the {_ms(length([span]))} spoken between the drop and the next session never arrived; by the "
+        f"client's policy {promised} is replayed"
+    )
+    return _doubt(view, lost) or broken(told, spoken.turn, gap.drop, gap.next.session if gap.next else None)
+
+
+def _unheard_afterwards(view: View, spoken: Spoken, times: Timing, lost_spans: Sequence[Span]) -> Outcome | None:
+    """What was said once the next session was there has to arrive under any policy; None: it did.
+
+    A client that drops what is said in a gap may begin with the first word that it sends on the new session.
+    """
+    if not times.during or not times.after:
+        return None
+    gap = times.during[-1][0]
+    after = times.after
+    if view.given.policy.gap_speech != "replay" and gap.next is not None:
+        first = next((f.t for f in gap.next.frames if f.t >= gap.closed_s and f.event.message in USER_INPUT), 0.0)
+        after = without(after, [(0, spoken.sample_at(first - CHUNK_S))])
+    lost = length(without(within(lost_spans, after), _unnoticed(spoken, view.gaps)))
+    if lost <= CHUNK_SAMPLES:
+        return None
+    told = f"{_ms(lost)} that were spoken after the next session had begun never arrived"
+    return _doubt(view, lost) or broken(told, spoken.turn, gap.drop, gap.next.session if gap.next else None)
+
+
+def _spoken_until_s(view: View, spoken: Spoken) -> float:
+    """When nobody listened any more, because of a hang-up, or because the program was gone."""
+    gone = next((fact.t - EXIT_S for fact in view.leaving.exits if fact.t >= spoken.turn.t), math.inf)
+    return min(view.leaving.asked_s, gone)
+
+
+def _asleep(view: View, spoken: Spoken) -> list[Span]:
+    """Samples spoken while the program was stopped, as a phone in a pocket: nobody can have heard them."""
+    spans = [
+        (spoken.sample_at(fault.began_s), spoken.sample_at(fault.end_s + CHUNK_S))
+        for fault in view.faults
+        if fault.act == "client.suspend" and fault.in_force is not None
+    ]
+    return [span for span in spans if span[0] < span[1]]
 
 
 def _unnoticed(spoken: Spoken, gaps: Sequence[Gap]) -> list[Span]:
@@ -210,7 +252,8 @@ CHECKS = (
         title="What is said in a gap is handled as promised",
         rule=(
             "Speech spoken after the drop was known is handled as the policy's `gap_speech` says: replayed (one chunk "
-            "of 100 ms may be lost), its tail replayed, or dropped and told."
+            "of 100 ms may be lost), its tail replayed, or dropped and told. What is spoken once the next session is "
+            "there arrives in any case."
         ),
         evidence="Which samples of each utterance arrived on a live session, and when the drop was known.",
         fix="Keep recording while disconnected, and send what piled up once setupComplete is there, oldest first.",

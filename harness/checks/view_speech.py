@@ -65,9 +65,9 @@ class Spoken:
 
     def sample_at(self, t: float) -> int:
         """The first sample spoken at `t` or later, within the words."""
-        if math.isinf(t):
-            return self.samples if t > 0 else 0
-        return min(self.samples, max(0, math.ceil((t - self.turn.t) * SAMPLE_RATE_HZ)))
+        if t <= self.turn.t:
+            return 0
+        return self.samples if t >= self.ends_s else math.ceil((t - self.turn.t) * SAMPLE_RATE_HZ)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +96,22 @@ def within(spans: Iterable[Span], limits: Sequence[Span]) -> tuple[Span, ...]:
             if low < high:
                 found.append((low, high))
             place += 1
+    return tuple(found)
+
+
+def without(spans: Iterable[Span], holes: Sequence[Span]) -> tuple[Span, ...]:
+    """The parts of `spans` that lie in none of `holes` (in order, not overlapping)."""
+    found: list[Span] = []
+    for start, end in spans:
+        here = start
+        for low, high in holes:
+            if high <= here or low >= end:
+                continue
+            if low > here:
+                found.append((here, low))
+            here = max(here, high)
+        if here < end:
+            found.append((here, end))
     return tuple(found)
 
 

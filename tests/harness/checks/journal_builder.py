@@ -362,13 +362,15 @@ class Book:
     ) -> list[Mark]:
         """What was spoken (by an utterance that began at `spoken_s`) from `from_s` to `to_s` arrives in chunks.
 
-        In real time, or, from `at_s` on, four times as fast.
+        In real time; from `at_s` on, what is late by then comes first, four times as fast.
         """
         first, last = round((from_s - spoken_s) * 16_000), round((to_s - spoken_s) * 16_000)
         marks = []
         for place, start in enumerate(range(first, last, CHUNK)):
             end = min(last, start + CHUNK)
-            t = spoken_s + end / 16_000 + 0.005 if at_s is None else at_s + place * 0.025
+            t = spoken_s + end / 16_000 + 0.005
+            if at_s is not None:
+                t = max(t, at_s + place * 0.025)
             marks.append(self.audio(round(t, 6), connection, start, end, utterance=utterance))
         return marks
 
