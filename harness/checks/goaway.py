@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass
 
 from fake_server import events as server
 from harness.checks.rule import Check, Numbered, Outcome, broken, holds, never_arose, unknown, waived
 from harness.checks.view import View
 from harness.checks.view_connections import Connection
-from harness.checks.view_facts import Fact, at
+from harness.checks.view_facts import Fact, at, duration_s
 from harness.checks.view_gaps import Cause, SessionEnd
 from harness.checks.view_tokens import arrived, in_the_way
-from harness.journal.events import UserTurn
+from harness.journal.events import FaultInForce, UserTurn
 from harness.verdict import Level
 
 DEADLINE_TOLERANCE_S = 0.25
@@ -26,8 +25,15 @@ BACK_WITHIN_S = 10.0
 OLD_SOCKET_WATCHED_S = 1.0
 """GOAWAY-2: so long after the old socket's end a second session would have been dialled by a client that errs."""
 
-_DURATION = re.compile(r"^([0-9]+(?:\.[0-9]*)?)s$")
-_NEEDS = frozenset({server.FrameSent.kind, server.SessionStarted.kind, server.UpgradeReceived.kind})
+_NEEDS = frozenset(
+    {
+        server.FrameSent.kind,
+        server.SessionStarted.kind,
+        server.UpgradeReceived.kind,
+        server.CloseSent.kind,
+        FaultInForce.kind,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +159,7 @@ def _warnings(view: View) -> list[_Warning]:
         if not sent_live:
             continue
         sent, last = sent_live[0], sent_live[-1]
-        time_left_s = _time_left_s(last)
+        time_left_s = duration_s(at(last.event.payload, "goAway", "timeLeft"))
         deadline_s = None if time_left_s is None else last.t + time_left_s
         old_end_s = end.live_until_s if math.isfinite(end.live_until_s) else sent.t
         until_s = max(old_end_s, deadline_s or sent.t) + FOLLOWS_WITHIN_S
@@ -211,12 +217,6 @@ def _lost_otherwise(warning: _Warning) -> bool:
     return lost and end.loss_s < limit_s - DEADLINE_TOLERANCE_S
 
 
-def _time_left_s(sent: Fact[server.FrameSent]) -> float | None:
-    told = at(sent.event.payload, "goAway", "timeLeft")
-    found = _DURATION.match(told) if isinstance(told, str) else None
-    return float(found[1]) if found is not None else None
-
-
 CHECKS = (
     Check(
         id="GOAWAY-1",
@@ -259,7 +259,7 @@ CHECKS = (
         evidence="The close that followed a `goAway`, and the next session that started.",
         fix="Treat the close 1008 or 1011 after a goAway as any other drop: dial again, with the newest handle.",
         seen_in=("firebase/firebase-android-sdk#7649", "kizuna-ai-lab/sokuji#179"),
-        needs=_NEEDS | {server.CloseSent.kind},
+        needs=_NEEDS,
         judge=comes_back_after_the_close,
     ),
 )

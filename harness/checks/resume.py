@@ -20,12 +20,12 @@ from harness.checks.view import View
 from harness.checks.view_connections import EMPTY_HANDLE
 from harness.checks.view_facts import Fact
 from harness.checks.view_tokens import UNKNOWN_HANDLE, Handle, Presented
-from harness.journal.events import UserTurn
+from harness.journal.events import FaultInForce, UserTurn
 from harness.verdict import Level
 
 _FORGETTING = frozenset({"server.forget_context", "server.forget_handle"})
 _SETUPS = frozenset({server.UpgradeReceived.kind, server.FrameReceived.kind, server.SessionStarted.kind})
-_HANDLES = _SETUPS | {server.HandleIssued.kind, server.HandlePresented.kind}
+_HANDLES = _SETUPS | {server.HandleIssued.kind, server.HandlePresented.kind, FaultInForce.kind}
 
 
 def first_setup_opts_in(view: View) -> Outcome:

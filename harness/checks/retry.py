@@ -302,7 +302,7 @@ CHECKS = (
         evidence="The hang-up, and every dial after it.",
         fix="Keep `hung up` as a state of the conversation: check it before each dial, and cancel a pending retry.",
         seen_in=("juspay/neurolink#1005", "Project-N-E-K-O/N.E.K.O#2602", "firebase/firebase-android-sdk#8251"),
-        needs=_DIALS | {StepStarted.kind},
+        needs=_DIALS | {StepStarted.kind, server.SessionStarted.kind},
         judge=hanging_up_is_the_end,
     ),
     Check(
@@ -316,7 +316,9 @@ CHECKS = (
         evidence="Start and end of every session, and the input that came on each.",
         fix="Close the old socket before dialling, and let only one connection at a time own the microphone.",
         seen_in=("aicc2025/sip-to-ai#14", "yagudaev/voiceclaw#53", "BasedHardware/omi#8473"),
-        needs=frozenset({server.SessionStarted.kind, server.UpgradeReceived.kind, server.FrameReceived.kind}),
+        needs=frozenset(
+            {server.SessionStarted.kind, server.UpgradeReceived.kind, server.FrameReceived.kind, FaultInForce.kind}
+        ),
         judge=one_session_at_a_time,
     ),
 )

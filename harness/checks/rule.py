@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from harness.checks.view import View
+from harness.journal.events import RunEnded
 from harness.verdict import CheckStatus, Finding, Level
 
 
@@ -96,7 +97,7 @@ class Check:
     seen_in: tuple[str, ...]
     """Public reports of clients that got it wrong, as `owner/repo#12`; empty for a rule of the protocol itself."""
     needs: frozenset[str]
-    """Kinds of journal events without which it never passes, where the rest of the journal says that they happened."""
+    """Kinds of journal events without which nothing is settled, where the rest of the journal says that they came."""
     judge: Callable[[View], Outcome]
 
 
@@ -111,25 +112,33 @@ _STATUS = {
 def find(check: Check, view: View) -> Finding:
     """Judge one check on one journal.
 
-    A rule that holds, or never arose, is `unknown` when the journal lacks events that the rule needs and that must
-    have happened, and when the journal contradicts itself. A check that the scenario is about and that never arose is
-    `unknown`, too. One that does not bind this client at all is `not_applicable` in any case.
+    The result is `unknown`, whatever the rule says, when the journal contradicts itself or lacks events that the rule
+    needs and that must have happened: such a journal neither clears nor condemns a client. (Our own slips stay what
+    they are.) A check that the scenario is about and that never arose is `unknown`, too. One that does not bind this
+    client at all is `not_applicable` in any case.
     """
     outcome = check.judge(view)
     if outcome.answer is Answer.WAIVED:
         return Finding(check.id, check.level, CheckStatus.NOT_APPLICABLE, outcome.summary)
     status = _status(check, outcome)
     summary = outcome.summary
-    if status in (CheckStatus.PASS, CheckStatus.NOT_APPLICABLE):
-        missing = sorted(check.needs & view.missing)
-        if view.contradictions:
-            status, summary = CheckStatus.UNKNOWN, f"the journal is damaged: {view.contradictions[0][0]}"
-        elif missing:
-            told = ", ".join(f"`{kind}`" for kind in missing)
-            status, summary = CheckStatus.UNKNOWN, f"the journal holds no {told}, although there must have been some"
+    broken_by_us = check.level is Level.SELF and outcome.answer is Answer.BROKEN
+    if doubt := "" if broken_by_us else _doubt(check, view, condemned=status in (CheckStatus.FAIL, CheckStatus.WARN)):
+        status, summary = CheckStatus.UNKNOWN, doubt
     if status is CheckStatus.NOT_APPLICABLE and check.id in view.given.named:
         status, summary = CheckStatus.UNKNOWN, f"the scenario is about this, and it never came to it: {summary}"
     return Finding(check.id, check.level, status, summary, outcome.evidence)
+
+
+def _doubt(check: Check, view: View, *, condemned: bool) -> str:
+    """Why this journal cannot settle the check; empty: it can. That the run has not ended yet acquits nobody."""
+    if view.contradictions:
+        return f"the journal is damaged: {view.contradictions[0][0]}"
+    missing = sorted((check.needs & view.missing) - ({RunEnded.kind} if condemned else set()))
+    if not missing:
+        return ""
+    told = ", ".join(f"`{kind}`" for kind in missing)
+    return f"the journal holds no {told}, although there must have been some"
 
 
 def _status(check: Check, outcome: Outcome) -> CheckStatus:

@@ -24,7 +24,7 @@ from harness.checks.view_speech import (
     without,
 )
 from harness.checks.view_tokens import RECEIVED_S
-from harness.journal.events import UserTurn
+from harness.journal.events import FaultInForce, UserTurn
 from harness.policy import GapSpeechTail
 from harness.verdict import Level
 
@@ -33,7 +33,7 @@ UNPLACED_MOST = 0.02
 """So much of the audio that arrived may be without a position (a recogniser needs some samples at each seam)."""
 
 _UNTOLD = "the client talks by itself: nobody gave it speech"
-_NEEDS = frozenset({server.FrameReceived.kind, server.SessionStarted.kind, UserTurn.kind})
+_NEEDS = frozenset({server.FrameReceived.kind, server.SessionStarted.kind, UserTurn.kind, FaultInForce.kind})
 
 
 def gap_is_bridged(view: View) -> Outcome:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
 from fake_server import events as server
 from harness.checks.view_connections import Connection
-from harness.checks.view_facts import Facts
+from harness.checks.view_facts import Facts, at, duration_s
 from harness.checks.view_faults import FaultWindow
 from harness.checks.view_given import Given
 from harness.journal import events as ours
-from harness.journal.events import Journal
+from harness.journal.events import Event, Journal
 from harness.scenario.model import Until
 
+CLOSE_EARLY_S = 0.05
+"""The service counts from its decision to send goAway, which comes a little before the sending."""
 BACKWARDS_S = 0.001
 """Times are rounded when written: a step back of less than this is none."""
 
@@ -132,7 +134,27 @@ def _closed(w: Witnesses) -> bool:
 
 
 def _closed_by_server(w: Witnesses) -> bool:
-    return any(fault.act == "server.close" and fault.in_force is not None for fault in w.faults)
+    ordered = any(fault.act == "server.close" and fault.in_force is not None for fault in w.faults)
+    return ordered or w.any_connection(_handle_refused) or w.any_connection(lambda c: _outlived_its_go_away(w, c))
+
+
+def _handle_refused(connection: Connection) -> bool:
+    return connection.handle is not None and connection.handle.event.refusal is not None
+
+
+def _outlived_its_go_away(w: Witnesses, connection: Connection) -> bool:
+    """Its link ended after the time of its last goAway: the service closes first, unless the session has moved on."""
+    warned = connection.go_aways[-1] if connection.go_aways else None
+    time_left_s = duration_s(at(warned.event.payload, "goAway", "timeLeft")) if warned is not None else None
+    if warned is None or time_left_s is None or connection.ended is None or connection.session is None:
+        return False
+    over_s = warned.t + time_left_s - CLOSE_EARLY_S
+    session = connection.session
+    moved = w.any_connection(
+        lambda c: c.session is not None and c.session.event.session == session.event.session and c.session.n > session.n
+    )
+    left = connection.close_received is not None and connection.close_received.t <= over_s
+    return connection.ended.t > over_s and not moved and not left
 
 
 def _go_away_due(w: Witnesses) -> bool:
@@ -194,6 +216,10 @@ MUST_HAVE_BEEN: Mapping[str, Callable[[Witnesses], bool]] = MappingProxyType(
 the client's own, a told line, what the proxy sees) leave no other trace: no check may need them to pass."""
 
 
+_REPEATABLE = (ours.ClientOutput, ours.ClientEvent, ours.Note, ours.UnknownEvent)
+"""A program may say the same thing twice in one microsecond; no two other facts are alike in kind, content and time."""
+
+
 def missing_kinds(witnesses: Witnesses) -> frozenset[str]:
     """The kinds of which there is no event although there must have been one."""
     return frozenset(
@@ -212,14 +238,17 @@ def contradictions(journal: Journal) -> tuple[tuple[str, int], ...]:
     if not isinstance(entries[0].event, ours.RunPlanned):
         found.append(("the journal does not begin with the plan", entries[0].n))
     previous_n, previous_t = 0, float("-inf")
+    previous_event: Event | None = None
     once: set[tuple[str, int]] = set()
     for entry in entries:
         if entry.n != previous_n + 1:
             found.append((f"entries are missing or out of order: {entry.n} follows {previous_n}", entry.n))
         if entry.t < previous_t - BACKWARDS_S:
             found.append((f"time goes back from {previous_t:.3f} s to {entry.t:.3f} s", entry.n))
-        previous_n, previous_t = entry.n, max(previous_t, entry.t)
         event = entry.event
+        if entry.t == previous_t and event == previous_event and not isinstance(event, _REPEATABLE):
+            found.append((f"`{event.kind}` is there twice at {entry.t:.6f} s", entry.n))
+        previous_n, previous_t, previous_event = entry.n, max(previous_t, entry.t), event
         if isinstance(event, (server.UpgradeReceived, server.UpgradeAnswered, server.SessionStarted)):
             if isinstance(event, server.SessionStarted) and (server.UpgradeReceived.kind, event.connection) not in once:
                 found.append((f"connection {event.connection} has a session and no upgrade before it", entry.n))
@@ -231,10 +260,3 @@ def contradictions(journal: Journal) -> tuple[tuple[str, int], ...]:
         elif isinstance(event, ours.UnknownEvent) and event.original_kind == "unreadable":
             found.append(("a line cannot be read", entry.n))
     return tuple(found)
-
-
-def first_words(words: Iterable[str], most: int = 3) -> str:
-    """`a`, `b` and 2 more."""
-    listed = list(words)
-    shown = ", ".join(f"`{word}`" for word in listed[:most])
-    return shown + (f" and {len(listed) - most} more" if len(listed) > most else "")

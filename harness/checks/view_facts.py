@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar, cast
@@ -68,6 +69,15 @@ def at(value: object, *path: str) -> object:
             return None
         value = value.get(name)
     return value
+
+
+_DURATION = re.compile(r"^([0-9]+(?:\.[0-9]*)?)s$")
+
+
+def duration_s(told: object) -> float | None:
+    """A duration as it stands on the wire (`"57s"`, `"1.5s"`), in seconds; None: it is none, or not one to come."""
+    found = _DURATION.match(told) if isinstance(told, str) else None
+    return float(found[1]) if found is not None else None
 
 
 def numbers(facts: Iterable[Fact[object] | Moment | None]) -> tuple[int, ...]:

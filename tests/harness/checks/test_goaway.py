@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from fake_server import events as server
@@ -13,14 +15,16 @@ ALL = ("GOAWAY-1", "GOAWAY-2", "GOAWAY-4")
 def warned(
     moves_s: float | None = 12.0, *, time_left: str | None = "5s", end_s: float = 60.0, **options: object
 ) -> Book:
-    """A goAway at 10 s; the client closes and is on a new connection at `moves_s` (None: it does not move)."""
+    """A goAway at 10 s; the client closes in time, and is on a new connection at `moves_s` (None: it does not move)."""
     book = Book(**options)  # type: ignore[arg-type]  # words of the builder
     book.opens(1.0, 1)
     book.update(2.0, 1, "handle-1")
     book.goes_away(10.0, 1, time_left)
     if moves_s is not None:
-        book.is_left(moves_s - 0.1, 1)
-        book.opens(moves_s - 0.03, 2, handle="handle-1")
+        found = re.match(r"[0-9.]+", time_left or "")
+        left_s = min(moves_s, 10.0 + (float(found[0]) if found else 5.0)) - 0.1
+        book.is_left(left_s, 1)
+        book.opens(left_s + 0.05, 2, handle="handle-1", takes_s=moves_s - left_s - 0.05)
     book.ends(end_s)
     return book
 
@@ -140,7 +144,7 @@ def test_goaway_1_is_not_about_ghosts() -> None:
     book.fault(5.0, "network.blackhole", for_s=20.0, scope="existing")
     book.opens(9.0, 2)
     book.goes_away(12.0, 1)
-    book.link_ends(25.1, 1, "reset")
+    book.closes(17.0, 1, 1008, refusal="go_away_ignored")
     book.ends(60.0)
     assert statuses(book, *ALL) == dict.fromkeys(ALL, "not_applicable")
 
