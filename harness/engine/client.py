@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import TypeVar
 
 from harness.client_config import ClientConfig
-from harness.contract import for_journal, parse_line
+from harness.contract import for_journal, parse_hello, parse_line, with_hello
 from harness.engine.recorder import Recorder
 from harness.engine.situation import Situation
 from harness.journal.events import ClientCommand, ClientExited, ClientOutput, ClientStarted, ClientStopping, Note
 from harness.plan import Plan
+from harness.policy import ClientProfile
 from harness.process import ClientProcess, ExitStatus
 from harness.redaction import Redactor
 from harness.scenario.faults import ClientFault
@@ -72,6 +73,18 @@ class ClientUnderTest:
         """False: it talks by itself and takes no commands."""
         return self._profile.driven
 
+    @property
+    def other_profile(self) -> ClientProfile | None:
+        """What the client is by its own `hello`, where the plan has something else; None: it is as planned.
+
+        What its configuration sets outright stays as it is.
+        """
+        hello = self._situation.hello
+        if hello is None or not self.driven:
+            return None
+        said = with_hello(self._config.profile, parse_hello(hello))
+        return said if said != self._profile else None
+
     def wav_path(self, utterance: int) -> str:
         """Where the WAV of an utterance lies."""
         return str(self._scratch / f"utterance-{utterance}.wav")
@@ -107,15 +120,21 @@ class ClientUnderTest:
             process.exited.add_done_callback(functools.partial(self._on_exit, self._instance))
 
     async def connect(self) -> str:
-        """Ask for the first session and wait for it: `done`, `timed_out`, or `client_gone`."""
+        """Ask for the first session and wait for it: `done`, `timed_out`, `client_gone`, or `other_profile`."""
         self.command({"do": "connect"})
         situation = self._situation
         if situation.live:
             return "done"
         entry = await self._recorder.wait_for(
-            lambda entry: entry.event.kind in {"session.started", "client.exited"} or situation.unsupported is not None,
+            lambda entry: (
+                entry.event.kind in {"session.started", "client.exited"}
+                or situation.unsupported is not None
+                or self.other_profile is not None
+            ),
             self._profile.start_within if situation.client_alive else 0.0,
         )
+        if self.other_profile is not None:
+            return "other_profile"
         if entry is not None and entry.event.kind == "session.started":
             return "done"
         return "timed_out" if entry is None and situation.client_alive else "client_gone"

@@ -44,6 +44,7 @@ from harness.journal.events import (
 )
 from harness.journal.writer import JournalWriter
 from harness.plan import Plan
+from harness.policy import ClientProfile
 from harness.proxy.port import ClientClosed, Dialled, FaultProxy, Link, ProxyError
 from harness.redaction import Redactor
 from harness.tls import Authority
@@ -75,8 +76,10 @@ class Played:
     folder: Path
     journal: Path
     outcome: str
-    """As `run.ended`: `played`, `skipped`, `interrupted`, `not_started`, `harness_error`."""
+    """As `run.ended`: `played`, `skipped`, `interrupted`, `not_started`, `other_client`, `harness_error`."""
     message: str
+    other_profile: ClientProfile | None = None
+    """With the outcome `other_client`: what the client said that it is. The run has to be planned for that."""
 
 
 class RunPlayer:
@@ -106,6 +109,7 @@ class RunPlayer:
         self._broken: str | None = None
         """What went wrong in a part of ours, first of all; None: nothing."""
         self._breaks = asyncio.Event()
+        self._other_profile: ClientProfile | None = None
 
     async def play(self) -> Played:
         """Play to the end, whatever the client does.
@@ -119,7 +123,7 @@ class RunPlayer:
         with contextlib.ExitStack() as files:
             self.scratch = Path(files.enter_context(tempfile.TemporaryDirectory(prefix="live-api-harness-")))
             writer = JournalWriter(
-                journal_path, self.surroundings.clock, self.redactor.redact, lambda error: self._break(str(error))
+                journal_path, self.surroundings.clock, self.redactor.redact, lambda error: self.break_off(str(error))
             )
             files.callback(writer.close)
             self.recorder = Recorder(writer)
@@ -144,9 +148,9 @@ class RunPlayer:
                 self.recorder.close()
         if writer.failed is not None:
             outcome, message = "harness_error", str(writer.failed)
-        return Played(self.folder, journal_path, outcome, message)
+        return Played(self.folder, journal_path, outcome, message, self._other_profile)
 
-    def _break(self, why: str) -> None:
+    def break_off(self, why: str) -> None:
         """A part of ours has failed: the run ends now, and says nothing about the client."""
         if self._broken is None:
             self._broken = why
@@ -168,7 +172,7 @@ class RunPlayer:
                 situation=self.situation,
                 redactor=self.redactor,
                 start_slots=self.surroundings.start_slots,
-                on_broken=self._break,
+                on_broken=self.break_off,
             )
             faults = FaultRunner(self.recorder, self._links, self.server, client.control)
             story = StoryPlayer(
@@ -189,6 +193,8 @@ class RunPlayer:
             self._arm_timeline()
             await self._unless_broken(self._tell_story(client, story))
             await self._check_links()
+            if self._other_profile is not None:
+                return "other_client", "the client says something else of itself than was planned for"
             self._progress("stopping")
             if self.situation.unsupported is not None:
                 return "skipped", self.situation.unsupported
@@ -201,6 +207,8 @@ class RunPlayer:
         self.recorder.record(StepStarted(0, "connect", {}))
         connected = await client.connect()
         self.recorder.record(StepEnded(0, connected))
+        if connected == "other_profile":
+            self._other_profile = client.other_profile
         if connected != "done":
             return
         await story.play()
@@ -298,9 +306,9 @@ class RunPlayer:
             self.situation.take(entry)
             self._triggers.see(entry.event, "after")
         except Exception as error:  # noqa: BLE001 - who tells a fact must not stumble over what we make of it
-            self._break(f"{entry.event.kind} could not be taken in: {type(error).__name__}: {error}")
+            self.break_off(f"{entry.event.kind} could not be taken in: {type(error).__name__}: {error}")
         if isinstance(entry.event, FaultFailed):
-            self._break(f"{entry.event.act} could not be done: {entry.event.reason}")
+            self.break_off(f"{entry.event.act} could not be done: {entry.event.reason}")
 
     def _observe(self, event: ServerEvent) -> None:
         self.recorder.record(event)
@@ -320,7 +328,7 @@ class RunPlayer:
                     self.server.client_closed(socket)
 
     def _server_broke(self, error: BaseException) -> None:
-        self._break(f"the fake server failed: {type(error).__name__}: {error}")
+        self.break_off(f"the fake server failed: {type(error).__name__}: {error}")
 
     # --- timeline ------------------------------------------------------------------------------------------------
 
@@ -347,7 +355,7 @@ class RunPlayer:
             try:
                 await self._check_links()
             except ProxyError as error:
-                self._break(str(error))
+                self.break_off(str(error))
                 return
 
     async def _check_links(self) -> None:

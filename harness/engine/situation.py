@@ -28,6 +28,8 @@ class Situation:
     gave_up: bool = False
     unsupported: str | None = None
     """The client's reason for not playing this scenario; None: it plays."""
+    hello: journal.ClientEvent | None = None
+    """What the client said of itself before its first session; None: nothing."""
     client_alive: bool = False
     hung_up: bool = False
     heard_turns: dict[int, server.TurnHeard] = field(default_factory=dict)
@@ -64,6 +66,9 @@ class Situation:
             case journal.ClientExited(asked=False):
                 # One that we ended ourselves is started again, or the story is over.
                 self.client_alive = False
+            case journal.ClientEvent(event="hello"):
+                if self.hello is None and self.first_session_s is None:
+                    self.hello = entry.event
             case journal.ClientEvent(event="state", data=data):
                 if data.get("state") in _LATE_STATES:
                     self.gave_up = True

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import traceback
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from harness.client_config import ClientConfig
 from harness.engine.run import Played, RunPlayer, Surroundings, make_ready
@@ -17,7 +18,8 @@ from harness.journal.events import RunEnded, RunPlanned
 from harness.journal.reader import read_journal
 from harness.journal.writer import JournalError, JournalWriter
 from harness.judge import slipped
-from harness.plan import Plan
+from harness.plan import Plan, for_client, unmet_needs
+from harness.policy import ClientProfile
 from harness.scenario.model import HangUp, Until, Wait
 from harness.verdict import ExitCode, RunStatus, Verdict
 
@@ -111,6 +113,7 @@ async def play_all(
     the others alone.
     """
     finished: dict[str, FinishedRun] = {}
+    playing: set[RunPlayer] = set()
     slots = asyncio.Semaphore(max(1, jobs))
     slipped_runs: list[PlannedRun] = []
 
@@ -118,7 +121,7 @@ async def play_all(
         async with slots:
             progress.run_started(run.label)
             try:
-                played = await _play(run, surroundings[run.plan.proxy.kind], progress)
+                played = await _play(run, surroundings[run.plan.proxy.kind], progress, playing)
                 if not last_chance and len(runs) > 1 and await asyncio.to_thread(_slipped, played):
                     progress.run_event(run.label, "our own triggers were late: it will be played once more, alone")
                     slipped_runs.append(run)
@@ -129,15 +132,39 @@ async def play_all(
             finished[run.label] = FinishedRun(run, verdict)
             progress.run_finished(run.label, verdict, run.folder)
 
-    async with asyncio.TaskGroup() as group:
-        for run in sorted(runs, key=lambda run: -longest_s(run.plan)):
-            group.create_task(play_one(run, last_chance=False))
-    for run in slipped_runs:
-        await play_one(run, last_chance=True)
+    with _unheard_faults_break_off(playing):
+        async with asyncio.TaskGroup() as group:
+            for run in sorted(runs, key=lambda run: -longest_s(run.plan)):
+                group.create_task(play_one(run, last_chance=False))
+        for run in slipped_runs:
+            await play_one(run, last_chance=True)
     return [finished[run.label] for run in runs]
 
 
-async def _play(run: PlannedRun, surroundings: Surroundings, progress: Progress) -> Played:
+@contextlib.contextmanager
+def _unheard_faults_break_off(playing: Iterable[RunPlayer]) -> Iterator[None]:
+    """What goes wrong where nobody awaits it (no file descriptors left, a mistake in a callback) is a fault of ours.
+
+    Whose run it belongs to is not known, so that all that are being played then are given up.
+    """
+    loop = asyncio.get_running_loop()
+    before = loop.get_exception_handler()
+
+    def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error, players = context.get("exception"), list(playing)
+        if not isinstance(error, Exception) or not players:
+            loop.default_exception_handler(context)
+        for player in players if isinstance(error, Exception) else ():
+            player.break_off(f"{context.get('message', 'a fault of ours')}: {type(error).__name__}: {error}")
+
+    loop.set_exception_handler(handle)
+    try:
+        yield
+    finally:
+        loop.set_exception_handler(before)
+
+
+async def _play(run: PlannedRun, surroundings: Surroundings, progress: Progress, playing: set[RunPlayer]) -> Played:
     if run.skip is not None:
         return _note_skip(run, surroundings)
     player = RunPlayer(
@@ -148,7 +175,16 @@ async def _play(run: PlannedRun, surroundings: Surroundings, progress: Progress)
         surroundings,
         lambda text: progress.run_event(run.label, text),
     )
-    return await player.play()
+    playing.add(player)
+    try:
+        return await player.play()
+    finally:
+        playing.discard(player)
+
+
+def _for_client(run: PlannedRun, profile: ClientProfile) -> PlannedRun:
+    plan = for_client(run.plan, profile)
+    return replace(run, plan=plan, skip=unmet_needs(plan.scenario, profile, plan.proxy.kind))
 
 
 def _note_skip(run: PlannedRun, surroundings: Surroundings) -> Played:

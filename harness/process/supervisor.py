@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from harness.contract import encode_command, leave
-from harness.errors import UserMistake
+from harness.errors import HarnessFault, UserMistake
 from harness.process import linux
 from harness.process.exits import ExitStatus, watch_exit
 from harness.process.family import Family
@@ -33,6 +33,8 @@ _KILL_NOW_WITHIN_S = 1.0
 _SWEEP_TERMINATE_WITHIN_S = 0.5
 _SWEEP_WITHIN_S = 3.0
 _LOOK_EVERY_S = 0.02
+_SCARCE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN})
+"""Errors of a start that say something about the machine, and nothing about the command."""
 
 
 class ClientProcess:
@@ -74,7 +76,8 @@ class ClientProcess:
 
         `run_id` must be no other run's on this machine: it marks what belongs to the client. `on_line(stream, text)`
         is called for each line. `append`: go on in the output files of an earlier instance. `keeps_stdin_open=False`:
-        it reads an empty standard input. Raises `UserMistake` when the program cannot be started.
+        it reads an empty standard input. Raises `UserMistake` when the program cannot be started, `HarnessFault` when
+        this machine has nothing left to start one with.
         """
         linux.become_subreaper()
         try:
@@ -90,6 +93,8 @@ class ClientProcess:
                 process_group=0,
             )
         except (OSError, ValueError) as error:
+            if isinstance(error, OSError) and error.errno in _SCARCE:
+                raise HarnessFault(f"this machine cannot start the client: {error.strerror}; see `ulimit -a`") from None
             raise UserMistake(f"the client cannot be started: {command[0]!r}: {_why_not(command[0], error)}") from None
         try:
             _make_nicer(process.pid)

@@ -43,7 +43,9 @@ class Acceptor:
                 client, _ = self._listener.accept()
             except (BlockingIOError, ConnectionAbortedError):
                 return
-            except OSError:
+            except OSError as error:
+                # Nobody who dials is to blame: told to whoever heeds what goes wrong on this loop.
+                self._loop.call_exception_handler({"message": "a dial could not be accepted", "exception": error})
                 self._loop.remove_reader(self._listener.fileno())
                 self._loop.call_later(RETRY_ACCEPT_S, self._accept_again)
                 return

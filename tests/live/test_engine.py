@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
+import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -424,6 +426,36 @@ async def test_a_mistake_of_ours_in_the_story_is_an_error_of_the_run(bench: Benc
     assert any("in break_it" in note.text for _, note in facts.of(Note))
 
 
+async def test_a_fault_that_nobody_awaits_breaks_off_what_is_played(bench: Bench) -> None:
+    def stumble() -> None:
+        raise OSError(24, "Too many open files")
+
+    told = Told(lambda text: asyncio.get_running_loop().call_soon(stumble) if text.startswith("step 1") else None)
+    run = bench.planned(f"{QUICK}story:\n  - wait: 60s\n", [*TALKER, "plain"])
+    finished = await play_all([run], {"builtin": bench.surroundings}, unjudged, told, jobs=1)
+    assert [one.verdict.exit_code for one in finished] == [0]  # as this test's judge has it
+    last = Facts(run.folder / "journal.jsonl").journal.entries[-1]
+    assert isinstance(last.event, RunEnded)
+    assert last.event.outcome == "harness_error"
+    assert "stumble" in last.event.message
+    assert last.event.message.endswith("OSError: [Errno 24] Too many open files")
+    assert last.t < 15
+    assert asyncio.get_running_loop().get_exception_handler() is None
+
+
+async def test_a_machine_that_can_start_nothing_more_is_not_the_users_mistake(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*args: object, **options: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(subprocess, "Popen", refuse)
+    facts = await bench.play("story: [wait: 1s]\n")
+    assert facts.journal.entries[-1].event == RunEnded(
+        "harness_error", "this machine cannot start the client: Too many open files; see `ulimit -a`"
+    )
+
+
 async def test_a_relay_that_cannot_reach_the_server_says_so(bench: Bench) -> None:
     with tempfile.TemporaryDirectory():
         link = await bench.proxy.open_link("live", 9)
@@ -439,17 +471,22 @@ async def test_a_relay_that_cannot_reach_the_server_says_so(bench: Bench) -> Non
 class Told:
     """Hears how the runs go."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_event: Callable[[str], object] = lambda text: None) -> None:
         self.verdicts: dict[str, Verdict] = {}
+        self.on_event = on_event
 
     def run_started(self, label: str) -> None:
         """Nothing to do."""
 
     def run_event(self, label: str, text: str) -> None:
-        """Nothing to do."""
+        self.on_event(text)
 
     def run_finished(self, label: str, verdict: Verdict, folder: Path) -> None:
         self.verdicts[label] = verdict
+
+
+def unjudged(run: PlannedRun, played: Played) -> Verdict:
+    return Verdict("x", None, "c", 1, RunStatus.PASS, ExitCode.PASSED, 0.0, (), {}, "")
 
 
 async def test_what_breaks_one_run_leaves_the_others_alone(bench: Bench) -> None:
@@ -463,7 +500,7 @@ async def test_what_breaks_one_run_leaves_the_others_alone(bench: Bench) -> None
             raise KeyError("a check that fell over")
         if run.label == "full":
             raise OSError(28, "No space left on device")
-        return Verdict("x", None, "c", 1, RunStatus.PASS, ExitCode.PASSED, 0.0, (), {}, "")
+        return unjudged(run, played)
 
     told = Told()
     finished = await play_all(runs, {"builtin": bench.surroundings}, judge, told, jobs=2)

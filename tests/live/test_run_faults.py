@@ -17,6 +17,7 @@ from click.testing import CliRunner
 
 from harness.cli import main
 from harness.journal.events import ClientOutput, RunEnded
+from harness.journal.reader import read_journal
 from harness.proxy.toxiproxy_server import OWNER_VARIABLE
 from tests.live import run_fixtures
 from tests.live.run_fixtures import COMMAND, LONG, SHORT, TALKER, Call, Line
@@ -102,7 +103,7 @@ def test_a_toxiproxy_that_dies_is_the_harnesss_fault_at_once(call: Call, line: L
     runs = {run["scenario"]: run for run in json.loads((ended.out / "summary.json").read_text())["runs"]}
     assert runs["long"]["exit_code"] == 3
     assert runs["relayed"]["exit_code"] == 0  # what does not depend on it is judged as ever
-    journal = run_fixtures.read_journal(ended.out / "c" / "long" / "journal.jsonl")
+    journal = read_journal(ended.out / "c" / "long" / "journal.jsonl")
     assert journal.whole
     last = journal.entries[-1].event
     assert isinstance(last, RunEnded)
