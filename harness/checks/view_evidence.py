@@ -150,8 +150,9 @@ def _outlived_its_go_away(w: Witnesses, connection: Connection) -> bool:
         return False
     over_s = warned.t + time_left_s - CLOSE_EARLY_S
     session = connection.session
-    moved = w.any_connection(
-        lambda c: c.session is not None and c.session.event.session == session.event.session and c.session.n > session.n
+    moved = any(
+        fact.event.session == session.event.session and fact.n > session.n and fact.t <= over_s
+        for fact in w.facts.of(server.SessionStarted)
     )
     left = connection.close_received is not None and connection.close_received.t <= over_s
     return connection.ended.t > over_s and not moved and not left
