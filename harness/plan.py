@@ -163,6 +163,11 @@ def make_plan(
     )
 
 
+def for_client(plan: Plan, client: ClientProfile) -> Plan:
+    """The same run, for a client that has said something else of itself than was planned for."""
+    return make_plan(plan.scenario, plan.variant, plan.seed, client, plan.proxy, plan.versions)
+
+
 def needs_builtin(scenario: Scenario) -> bool:
     """True when the scenario asks for the built-in relay."""
     return scenario.needs.proxy == "builtin"

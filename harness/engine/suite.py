@@ -122,6 +122,10 @@ async def play_all(
             progress.run_started(run.label)
             try:
                 played = await _play(run, surroundings[run.plan.proxy.kind], progress, playing)
+                if played.other_profile is not None:
+                    progress.run_event(run.label, "the client says what it can and does: planned again for that")
+                    run = _for_client(run, played.other_profile)
+                    played = await _play(run, surroundings[run.plan.proxy.kind], progress, playing)
                 if not last_chance and len(runs) > 1 and await asyncio.to_thread(_slipped, played):
                     progress.run_event(run.label, "our own triggers were late: it will be played once more, alone")
                     slipped_runs.append(run)

@@ -26,8 +26,8 @@ class RunEnded:
 
     kind: ClassVar[str] = "run.ended"
     outcome: str
-    """`played`, `skipped`, `interrupted` (Ctrl-C), `not_started` (the client cannot be: the user's mistake), or
-    `harness_error`."""
+    """`played`, `skipped`, `interrupted` (Ctrl-C), `not_started` (the client cannot be: the user's mistake),
+    `other_client` (it said something else of itself than was planned for, and is played again), or `harness_error`."""
     message: str
 
 
