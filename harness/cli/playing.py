@@ -227,7 +227,7 @@ class _Call:
 
     def run_finished(self, label: str, verdict: Verdict, folder: Path) -> None:
         planned = next(run for run in self._planned if run.label == label)
-        self._judged[label] = FinishedRun(planned, verdict)  # also one that could not be judged
+        self._judged.setdefault(label, FinishedRun(planned, verdict))  # one that could not be judged is not there yet
         self.progress.run_finished(label, verdict, folder)
 
     def _judge(self, run: PlannedRun, _played: Played | None) -> Verdict:
