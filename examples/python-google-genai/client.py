@@ -136,6 +136,7 @@ class App:
                 for job in jobs:
                     job.cancel()
                 await asyncio.gather(*jobs, return_exceptions=True)
+                await session.close()  # properly, with 1000: left to a cancelled `async with`, it would be 1011
 
     # --- what goes up and what comes down ------------------------------------------------------------------------
 
