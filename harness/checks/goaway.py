@@ -179,8 +179,6 @@ def _consequences(view: View, from_s: float, until_s: float) -> tuple[Connection
         dialled = connection.first_moment
         if dialled is None or dialled.t < from_s or end.started_s > until_s:
             continue
-        if connection.handle is not None and connection.handle.event.refusal is not None:
-            continue
         sessions.append(connection)
         if end.cause not in (Cause.CLIENT, Cause.OPEN) or connection.go_aways:
             break

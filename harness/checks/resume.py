@@ -122,13 +122,13 @@ def update_without_resumption_is_passed_over(view: View) -> Outcome:
             if taken is not None and not taken.resumable:
                 wrong += [taken, setup]
                 said = said or f"presented {taken.label}, from an update that could not be resumed"
-            elif dial.connection.handle_label == EMPTY_HANDLE:
-                wrong += [useless, setup]
-                said = said or "presented an empty handle, as the last update had it"
             elif dial.label is not None:
                 right += [useless, setup]
             elif dial.offer.newest is None:
                 continue
+            elif dial.connection.handle_label == EMPTY_HANDLE:
+                wrong += [useless, setup]
+                said = said or "presented an empty handle, as the last update had it"
             elif keeps_handles:
                 wrong += [dial.offer.newest, useless, setup]
                 said = said or (

@@ -174,6 +174,16 @@ def test_auth_2_gives_one_dial_more_to_a_client_that_cannot_see_the_refusal(
     assert status(refused(*again, http=http, sees=sees), "AUTH-2") == expected
 
 
+def test_auth_2_counts_a_token_that_is_refused_for_ever_once_for_each_dial() -> None:
+    book = Book()
+    book.mints(0.9, "token-1")
+    for connection in range(1, 5):
+        book.refused_dial(float(connection), connection, "token_used_up", token="token-1")
+    book.ends(60.0)
+    assert status(book, "AUTH-2") == "fail"
+    assert "3 times" in finding(book, "AUTH-2").summary
+
+
 @pytest.mark.parametrize("refusal", ["quota", "internal_error", "unavailable", "session_not_found", "invalid_argument"])
 def test_auth_2_is_about_refusals_that_name_the_token(refusal: str) -> None:
     assert status(refused("token-1", refusal=refusal), "AUTH-2") == "not_applicable"

@@ -423,6 +423,17 @@ def test_resume_4_is_unknown_for_a_client_that_never_presents_handles() -> None:
     assert statuses(book, "RESUME-2", "RESUME-4") == {"RESUME-2": "fail", "RESUME-4": "unknown"}
 
 
+@pytest.mark.parametrize("label", [None, "empty-handle"])
+def test_resume_4_never_arises_where_there_was_nothing_to_erase(label: str | None) -> None:
+    book = Book()
+    book.opens(1.0, 1)
+    book.update(2.0, 1, None, resumable=False)
+    book.cut(4.0, 1)
+    book.opens(4.5, 2, handle=label)
+    book.ends(60.0)
+    assert status(book, "RESUME-4") == "not_applicable"
+
+
 def test_resume_4_never_arises_without_such_an_update() -> None:
     assert status(resumed_with("handle-1", "handle-1"), "RESUME-4") == "not_applicable"
     healed, _ = passed_over("handle-3")

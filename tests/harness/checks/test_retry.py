@@ -105,6 +105,17 @@ def test_retry_1_is_unknown_when_it_was_not_watched_for_30_s(watched_s: float, e
     assert status(dropped(None, end_s=5.004 + watched_s), "RETRY-1") == expected
 
 
+def test_retry_1_tells_the_first_of_several_open_questions() -> None:
+    book = Book()
+    book.opens(1.0, 1)
+    book.opens(1.5, 2)
+    first = book.cut(5.0, 1)
+    book.cut(6.0, 2)
+    book.ends(20.0)
+    assert status(book, "RETRY-1") == "unknown"
+    assert finding(book, "RETRY-1").evidence == (book.n(first),)
+
+
 @pytest.mark.parametrize("how", ["gave_up", "exit"])
 def test_retry_1_need_not_be_watched_further_when_the_client_gave_up_or_left(how: str) -> None:
     book = dropped(None, end_s=10.0)

@@ -388,6 +388,23 @@ def test_audio_without_a_position_makes_all_three_unknown_and_hints_at_resamplin
     assert status(gap, "SPEECH-1") == "unknown"
 
 
+def test_even_a_gap_that_seems_well_handled_is_doubted_where_much_audio_has_no_position() -> None:
+    book = drop()
+    book.audio(20.0, 2, 0, 0, unplaced=16_000)
+    assert statuses(book, *ALL) == dict.fromkeys(ALL, "unknown")
+
+
+def test_a_drop_before_the_first_word_changes_nothing() -> None:
+    book = Book(expect=AS_DECLARED)
+    book.opens(1.0, 1)
+    book.cut(5.0, 1)
+    book.opens(5.5, 2)
+    book.speaks(10.0)
+    book.streams(2, 10.0, 10.2, 16.0)
+    book.ends(40.0)
+    assert statuses(book, *ALL) == {"SPEECH-1": "not_applicable", "SPEECH-2": "pass", "SPEECH-3": "pass"}
+
+
 @pytest.mark.parametrize(("unplaced", "expected"), [(1920, "pass"), (2000, "unknown")])
 def test_a_fiftieth_of_the_audio_may_be_without_a_position(unplaced: int, expected: str) -> None:
     book = speech()
