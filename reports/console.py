@@ -144,8 +144,11 @@ class Console:
 
     def _line(self, text: str, *, word: str = "", style: str = "") -> None:
         if not (self._colour or self._live):
-            self._stream.write(f"{word}{text}\n")
-            self._stream.flush()
+            try:
+                self._stream.write(f"{word}{text}\n")
+                self._stream.flush()
+            except BrokenPipeError:  # whoever read it has left (`harness run | head`): the runs go on, and are judged
+                os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
             return
         from rich.text import Text
 

@@ -267,11 +267,14 @@ class RunPlayer:
 
     async def _open_links(self, parts: contextlib.AsyncExitStack) -> None:
         proxy = self.surroundings.proxy
+        parts.push_async_callback(self._close_links)
         for name in ("live", "backend"):
-            link = await proxy.open_link(name, self.server.port(name), self._on_proxy, label=self.run_id)
-            self._links[name] = link
-            parts.push_async_callback(link.close)
+            self._links[name] = await proxy.open_link(name, self.server.port(name), self._on_proxy, label=self.run_id)
         self.recorder.record(ProxyReady(proxy.kind, proxy.version, self.surroundings.why_this_proxy))
+
+    async def _close_links(self) -> None:
+        # Side by side: a proxy that does not answer is waited for once.
+        await asyncio.gather(*(link.close() for link in self._links.values()))
 
     def _write_speech(self) -> None:
         for utterance in self.plan.utterances:

@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -14,7 +15,6 @@ from harness.process import linux
 _KILL_ROUNDS = 60
 _KILL_PAUSE_S = 0.005
 """Between two rounds of `kill_now`: at most 0.3 s in all."""
-_INITS = frozenset({"systemd", "init", "tini", "dumb-init", "docker-init"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,17 +94,24 @@ class Family:
 
 
 def left_over() -> list[LeftOver]:
-    """Processes on this machine that carry a run's id and whose harness is gone, so that they came to init."""
+    """Processes on this machine that carry a run's id, and whose harness is gone."""
     if not linux.AVAILABLE:
         return []
     table = linux.processes()
-    marked = {pid: run_id for pid in table if (run_id := linux.mark_of(pid)) is not None}
     found = []
-    for pid, run_id in marked.items():
-        top = pid
-        while table[top].parent in marked:
-            top = table[top].parent
-        above = table.get(table[top].parent)
-        if above is None or above.pid == 1 or above.name in _INITS:
-            found.append(LeftOver(pid, run_id, linux.command_line(pid)))
+    for process in table.values():
+        run_id = linux.mark_of(process.pid)
+        if (
+            run_id is not None
+            and not process.zombie
+            and not _is_there(linux.variable_of(process.pid, linux.OWNER), table)
+        ):
+            found.append(LeftOver(process.pid, run_id, linux.command_line(process.pid)))
     return found
+
+
+def _is_there(owner: str | None, table: Mapping[int, linux.Process]) -> bool:
+    """True for a harness that runs; False for a process that does not say whose it is."""
+    pid, _, started = (owner or "").partition(":")
+    harness = table.get(int(pid)) if pid.isdigit() else None
+    return harness is not None and str(harness.started_ticks) == started and not harness.zombie

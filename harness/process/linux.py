@@ -14,6 +14,8 @@ from pathlib import Path
 AVAILABLE = sys.platform == "linux" and Path("/proc/self/stat").exists()
 MARK = "HARNESS_RUN_ID"
 """The environment variable by which a run's processes are known."""
+OWNER = "HARNESS_OWNER"
+"""The one that says which harness started them: its pid, and when it started."""
 _PR_SET_CHILD_SUBREAPER = 36
 _PROC = Path("/proc")
 
@@ -84,13 +86,24 @@ def descendants(root: int, table: Mapping[int, Process]) -> set[int]:
 
 def mark_of(pid: int) -> str | None:
     """The run that a process belongs to by its environment; None: none, or it may not be read."""
+    return variable_of(pid, MARK)
+
+
+def owner() -> str:
+    """This process, as it stands in `OWNER`: no other process of this machine is ever called so."""
+    own = read_process(os.getpid())
+    return f"{os.getpid()}:{own.started_ticks if own is not None else 0}"
+
+
+def variable_of(pid: int, wanted: str) -> str | None:
+    """A variable of the environment that a process was started with; None: it has none, or it may not be read."""
     try:
         environment = (_PROC / str(pid) / "environ").read_bytes()
     except OSError:
         return None
     for entry in environment.split(b"\0"):
         name, _, value = entry.partition(b"=")
-        if name == MARK.encode():
+        if name == wanted.encode():
             return value.decode("utf-8", "replace")
     return None
 

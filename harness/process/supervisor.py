@@ -84,7 +84,7 @@ class ClientProcess:
             process = subprocess.Popen(  # noqa: ASYNC220 - returns in milliseconds; see module `exits` for why not asyncio
                 command,
                 cwd=cwd,
-                env={**env, linux.MARK: run_id},
+                env={**env, linux.MARK: run_id, **({linux.OWNER: linux.owner()} if linux.AVAILABLE else {})},
                 stdin=subprocess.PIPE if keeps_stdin_open else subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,

@@ -135,10 +135,9 @@ class Call:
             env=self.environment,
             cwd=self.folder,
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            **popen,
+            **{"stdout": subprocess.PIPE, **popen},
         )
 
     def end(self) -> Ended:
@@ -150,7 +149,7 @@ class Call:
             stdout, stderr = self.process.communicate()
             raise AssertionError(f"it did not end; it said: {stdout}{stderr}") from None
         took_s = time.monotonic() - self._began_s
-        return Ended(self.process.returncode, stdout, stderr, self.out, took_s)
+        return Ended(self.process.returncode, stdout or "", stderr, self.out, took_s)
 
     def play(self, client: Sequence[str] | None = None, *options: str, **how: Any) -> Ended:
         """Start it and wait for its end."""

@@ -182,3 +182,21 @@ def test_client_output_that_cannot_be_kept_is_the_harnesss_fault(call: Call) -> 
     assert "the client's output could not be kept: " in ended.outcome.message
     assert ended.verdict["status"] == "error"
     assert (ended.folder / "report.html").exists()
+
+
+# --- whoever reads what it prints ------------------------------------------------------------------------------------
+
+
+def test_a_reader_that_leaves_changes_nothing(call: Call) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)  # as after `harness run | head -0`
+    try:
+        call.start([*TALKER, "plain"], stdout=writer)
+    finally:
+        os.close(writer)
+    ended = call.end()
+    assert ended.code == 0, ended.stderr
+    assert ended.stderr == ""
+    assert ended.outcome == RunEnded("played", "")
+    assert ended.verdict["exit_code"] == 0
+    assert (ended.out / "summary.json").exists()
