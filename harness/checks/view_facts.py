@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar, cast
 
@@ -45,7 +45,7 @@ class Facts:
         for entry in journal.entries:
             by_class.setdefault(type(entry.event), []).append(Fact(entry.n, entry.t, entry.event))
         self._by_class = by_class
-        self._by_kind = {cls.kind: facts for cls, facts in by_class.items()}
+        self._kinds = {cls.kind for cls in by_class}
         self.end_s = max((entry.t for entry in journal.entries), default=0.0)
         """Time of the latest entry."""
 
@@ -53,13 +53,9 @@ class Facts:
         """Every fact of one class; empty when there is none."""
         return cast("Sequence[Fact[K]]", self._by_class.get(cast("type[Event]", cls), ()))
 
-    def kinds(self) -> Iterable[str]:
-        """The kinds that occur."""
-        return self._by_kind.keys()
-
     def has(self, kind: str) -> bool:
         """True when an event of this kind occurs."""
-        return kind in self._by_kind
+        return kind in self._kinds
 
 
 def at(value: object, *path: str) -> object:
@@ -78,8 +74,3 @@ def duration_s(told: object) -> float | None:
     """A duration as it stands on the wire (`"57s"`, `"1.5s"`), in seconds; None: it is none, or not one to come."""
     found = _DURATION.match(told) if isinstance(told, str) else None
     return float(found[1]) if found is not None else None
-
-
-def numbers(facts: Iterable[Fact[object] | Moment | None]) -> tuple[int, ...]:
-    """Evidence: the sequence numbers of what is there, in order, each once."""
-    return tuple(sorted({fact.n for fact in facts if fact is not None}))

@@ -68,11 +68,6 @@ class Given:
         story = self.scenario.story
         return bool(self.scenario.timeline) or any(step.meanwhile or step.verb == "do" for step in story)
 
-    @property
-    def has_turns(self) -> bool:
-        """True: the person says something in the story."""
-        return any(step.verb in ("teach", "say", "speak", "ask") for step in self.scenario.story)
-
 
 def read_given(plan: Mapping[str, object]) -> Given | None:
     """The plan of a journal's first entry; None when it cannot be understood."""

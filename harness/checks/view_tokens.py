@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from fake_server.events import HandleIssued, TokenMinted, TokenSpent
 from harness.checks.view_connections import EMPTY_HANDLE, Connection, Refused
-from harness.checks.view_facts import Fact, Facts, Moment
+from harness.checks.view_facts import Fact, Facts
 from harness.checks.view_faults import BLOCKING, DELAYING, FaultWindow
 from harness.checks.view_gaps import Gap, SessionEnd
 
@@ -129,8 +129,6 @@ class Presented:
     label: str | None
     """The handle that it carried; None: none, or an empty one, and `connection.handle_label` tells the two apart."""
     offer: Offer
-    first: bool
-    """True for the first dial of the gap whose setup was seen."""
     excused: str | None
     """Why a dial without a handle is right here; None: it is not."""
 
@@ -190,7 +188,7 @@ def presented_in(
         if offered is None:
             offered = offers[key] = _offer(handles, key[0], refused_labels, from_n)
         label = None if connection.starts_anew else connection.handle_label
-        found.append(Presented(connection, dialled_s, label, offered, not found, excused))
+        found.append(Presented(connection, dialled_s, label, offered, excused))
     return tuple(found)
 
 
@@ -215,8 +213,3 @@ def _offer(handles: Sequence[Handle], issued: int, refused: set[str | None], fro
             break
         perhaps.append(handle)
     return Offer(newest, tuple(perhaps), last_update)
-
-
-def moment_of(handle: Handle | None) -> Moment | None:
-    """Where an update stands in the journal."""
-    return Moment(handle.n, handle.t) if handle is not None else None
