@@ -195,7 +195,7 @@ class _EndReader:
         if self._leaving.asked_s <= fault.began_s:
             return None
         if fault.name == "stall":
-            return self._left_in_a_stall(fault, connection)
+            return self._left_in_a_stall(fault, connection, first.t if first is not None else math.inf)
         if fault.name == "blackhole":
             left_s = self._left_s(fault, connection)
             delivered_s = fault.end_s
@@ -236,7 +236,7 @@ class _EndReader:
             signs.append(self._reconnecting[told])
         return min(signs, default=math.inf)
 
-    def _left_in_a_stall(self, fault: FaultWindow, connection: Connection) -> SessionEnd | None:
+    def _left_in_a_stall(self, fault: FaultWindow, connection: Connection, first_s: float) -> SessionEnd | None:
         """A link lives through a stall; it is lost only where the client left it meanwhile."""
         until_s = fault.end_s
         left_s = self._left_s(fault, connection)
@@ -249,6 +249,7 @@ class _EndReader:
             if later > until_s + AFTERGLOW_S or min(closes, default=math.inf) > until_s + LEFT_SEEN_S:
                 return None
         live_until_s = gone.t if gone is not None and gone.t <= until_s else left_s
+        live_until_s = min(live_until_s, first_s)  # the server may have closed before, unheard
         if self._leaving.asked_s <= live_until_s:
             return None
         return SessionEnd(
