@@ -35,7 +35,7 @@ def test_ids_and_levels_are_the_catalogue_s() -> None:
     assert {check: str(CATALOGUE[check].level) for check in EXPECTED} == EXPECTED
 
 
-@pytest.mark.parametrize("check", CATALOGUE.values(), ids=str)
+@pytest.mark.parametrize("check", CATALOGUE.values(), ids=lambda check: check.id)
 def test_every_check_says_all_that_a_reader_needs(check: Check) -> None:
     assert re.match(CHECK_ID, check.id)
     assert CATALOGUE[check.id] is check
@@ -49,7 +49,7 @@ def test_every_check_says_all_that_a_reader_needs(check: Check) -> None:
     assert check.level is Level.SELF or check.seen_in
 
 
-@pytest.mark.parametrize("check", CATALOGUE.values(), ids=str)
+@pytest.mark.parametrize("check", CATALOGUE.values(), ids=lambda check: check.id)
 def test_what_a_check_needs_is_known_and_its_absence_can_be_proved(check: Check) -> None:
     assert check.needs
     assert check.needs <= set(KINDS)
