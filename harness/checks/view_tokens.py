@@ -100,7 +100,7 @@ def arrived(sent_s: float, end: SessionEnd, hindering: Sequence[FaultWindow]) ->
     if sent_s > end.loss_s - RECEIVED_S:
         return False
     for fault in hindering:
-        if not fault.covers(sent_s, sent_s + RECEIVED_S):
+        if fault.began_s >= sent_s + RECEIVED_S or fault.end_s < sent_s:
             continue
         waited_out = fault.name == "stall" and end.loss_s >= fault.end_s + RECEIVED_S
         if not waited_out:
