@@ -113,7 +113,7 @@ class Call:
     def client(self, command: Sequence[str], **fields: object) -> str:
         """Write client.yaml; returns its path. JSON is YAML."""
         path = self.folder / "client.yaml"
-        given = {"name": "c", "command": list(command), "tls": "off", "can": ["text"], "stop_within": "1s", **fields}
+        given = {"name": "c", "command": list(command), "tls": "off", "can": ["text"], "stop_within": "15s", **fields}
         path.write_text(json.dumps(given))
         return str(path)
 

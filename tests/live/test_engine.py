@@ -108,7 +108,7 @@ class Bench:
     def planned(self, body: str, command: list[str], name: str = "x", **config: Any) -> PlannedRun:
         file, client_file = self.folder / f"{name}.yaml", self.folder / "client.yaml"
         file.write_text(f"scenario: {name}\ntitle: t\ndo_nothing: pass\n{body}")
-        given = {"name": "c", "command": command, "tls": "off", "can": ["text"], "stop_within": "1s", **config}
+        given = {"name": "c", "command": command, "tls": "off", "can": ["text"], "stop_within": "15s", **config}
         client_file.write_text(json.dumps(given))
         (selected,) = find_scenarios(str(file))
         client = load_client_config(client_file)
