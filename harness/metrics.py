@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 
 from harness.checks.view import View
 from harness.checks.view_connections import CONTENT
-from harness.checks.view_gaps import Cause, Gap
-from harness.checks.view_speech import length, milliseconds
+from harness.checks.view_gaps import Gap
+from harness.checks.view_speech import length, milliseconds, within
+from harness.journal.events import UserTurn
 
 
 def measure(view: View) -> Mapping[str, object]:
@@ -18,16 +19,17 @@ def measure(view: View) -> Mapping[str, object]:
     are lists of seconds, with None for what never happened; `speech_lost_ms` and `speech_doubled_ms` are whole
     milliseconds (None: nothing was spoken); `harness_lag_ms` has `p50`, `p99` and `worst` (None: no fault came).
     """
+    turns_s = [turn.t for turn in view.facts.of(UserTurn)]
     spoken = view.speech.spoken
-    lost_gaps = [gap for gap in view.gaps if gap.end.cause is not Cause.CLIENT or gap.go_away is not None]
+    lost = sum(length(within(one.lost, [(0, one.sample_at(view.leaving.asked_s))])) for one in spoken)
     return {
         "connections": len(view.connections),
         "dials": len(view.dials),
         "tokens_minted": sum(token.minted is not None for token in view.tokens.values()),
         "tokens_spent": sum(bool(token.spent) for token in view.tokens.values()),
         "refusals": len(view.refusals),
-        "recovery_s": [recovery_s(gap) for gap in lost_gaps],
-        "speech_lost_ms": milliseconds(sum(length(one.lost) for one in spoken)) if spoken else None,
+        "recovery_s": [recovery_s(gap, turns_s) for gap in view.drops],
+        "speech_lost_ms": milliseconds(lost) if spoken else None,
         "speech_doubled_ms": milliseconds(sum(length(one.doubled) for one in spoken)) if spoken else None,
         "detection_s": [_detection_s(gap) for gap in view.gaps if gap.end.silent],
         "harness_lag_ms": _lag_ms(
@@ -36,15 +38,18 @@ def measure(view: View) -> Mapping[str, object]:
     }
 
 
-def recovery_s(gap: Gap) -> float | None:
+def recovery_s(gap: Gap, turns_s: Sequence[float]) -> float | None:
     """From the later of *known* and the link being there again, to the first content on the next connection.
 
-    Where nobody had anything to say, to the start of its session. None: there was no next session.
+    `turns_s`: when the user's turns began. Where the user had nothing to say until the next session was there, to its
+    start: the silence before a later turn is no one's fault. None: there was no next session.
     """
     if gap.next is None or math.isinf(gap.ready_s):
         return None
-    content = next((f.t for f in gap.next.frames if f.event.message in CONTENT and f.t >= gap.closed_s), gap.closed_s)
-    return round(max(0.0, content - gap.ready_s), 3)
+    content_s = next((f.t for f in gap.next.frames if f.event.message in CONTENT and f.t >= gap.closed_s), gap.closed_s)
+    if any(gap.closed_s <= t <= content_s for t in turns_s):
+        content_s = gap.closed_s
+    return round(max(0.0, content_s - gap.ready_s), 3)
 
 
 def _detection_s(gap: Gap) -> float | None:

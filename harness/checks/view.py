@@ -125,20 +125,22 @@ class View:
         )
 
     @cached_property
-    def presented(self) -> Sequence[tuple[Gap, Sequence[Presented]]]:
-        """For each gap, its dials whose setup was seen, and what each had to resume with.
+    def drops(self) -> Sequence[Gap]:
+        """The gaps that something brought about: a fault, the service, a goAway; not the client's own decision."""
+        return tuple(gap for gap in self.gaps if not self._own_decision(gap))
 
-        A gap that the client made by itself, with nothing wrong and no goAway, is its own decision and not a drop. A
-        dial that was made before the old session was lost belongs to the gap only where the client plans to overlap;
+    @cached_property
+    def presented(self) -> Sequence[tuple[Gap, Sequence[Presented]]]:
+        """For each drop, its dials whose setup was seen, and what each had to resume with.
+
+        A dial that was made before the old session was lost belongs to the gap only where the client plans to overlap;
         otherwise it is a second session beside the first, which is RETRY-7's business.
         """
         keep_trying_s = self.given.policy.refused_handle.keep_trying
         fresh_starts = sorted(one.n for one in self._fresh_sessions)
         overlaps = self.given.policy.handover == "overlap"
         found = []
-        for gap in self.gaps:
-            if self._own_decision(gap):
-                continue
+        for gap in self.drops:
             all_of_it = presented_in(gap, self.handles, self.refusals, self.connections, fresh_starts, keep_trying_s)
             from_s = gap.from_s if overlaps else gap.drop.t - REORDERED_S
             found.append((gap, tuple(one for one in all_of_it if one.dial_s >= from_s)))
