@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+import requests
 
 from fake_server import events as server
 from fake_server.clock import SystemClock
@@ -40,14 +41,16 @@ from harness.journal.events import (
 from harness.journal.reader import read_journal
 from harness.journal.writer import JournalWriter
 from harness.plan import Plan, ProxyInfo, make_plan
-from harness.proxy.port import FaultProxy, ProxyError
+from harness.proxy.choose import open_proxy
+from harness.proxy.port import Fault, FaultKind, FaultProxy, ProxyError
 from harness.proxy.relay import BuiltinProxy
+from harness.proxy.toxiproxy import ToxiproxyProxy
 from harness.redaction import Redactor
 from harness.scenario.faults import ClientFault
 from harness.scenario.library import find_scenarios
 from harness.tls import Authority, make_authority
 from harness.verdict import ExitCode, RunStatus, Verdict
-from tests.live.run_fixtures import CLIENT, QUICK, TALKER
+from tests.live.run_fixtures import CLIENT, QUICK, TALKER, toxiproxy_program
 
 pytestmark = pytest.mark.live
 
@@ -466,6 +469,21 @@ async def test_a_relay_that_cannot_reach_the_server_says_so(bench: Bench) -> Non
             await link.check()
         writer.close()
         await link.close()
+
+
+@pytest.mark.toxiproxy
+async def test_a_proxy_that_somebody_removed_is_noticed(tmp_path: Path) -> None:
+    program = toxiproxy_program()
+    proxy, _ = await open_proxy("toxiproxy", seed=1, clock=SystemClock(), server=str(program))
+    assert isinstance(proxy, ToxiproxyProxy)
+    link = await proxy.open_link("live", 9)
+    await link.apply(Fault(FaultKind.REFUSE))
+    await link.check()  # refused is as asked for
+    (name,) = (await asyncio.to_thread(requests.get, f"{proxy.server_url}/proxies", timeout=5)).json()
+    await asyncio.to_thread(requests.delete, f"{proxy.server_url}/proxies/{name}", timeout=5)
+    with pytest.raises(ProxyError, match=f"looking at proxy '{name}': .*not found"):
+        await link.check()
+    await proxy.close()
 
 
 class Told:

@@ -10,7 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from harness.journal.events import ClientEvent, ClientExited, ClientOutput, ClientStopping, Note, RunEnded, UserTurn
+from harness.journal.events import (
+    ClientCommand,
+    ClientEvent,
+    ClientExited,
+    ClientOutput,
+    ClientStopping,
+    Note,
+    RunEnded,
+    UserTurn,
+)
 from harness.process.output import CUT_FILE_MARK, FILE_LIMIT_BYTES
 from tests.live import run_fixtures
 from tests.live.run_fixtures import CLIENT, LONG, SHORT, TALKER, Call, Line, runs
@@ -128,6 +137,17 @@ def test_one_that_does_not_leave_has_failed(call: Call, line: Line) -> None:
     assert ended.check("LIFE-3")["status"] == "fail"
     assert "LIFE-3 did not leave within 0.3 s of being told to, and had to be" in ended.stdout
     assert not runs(line.hear()["pid"])
+
+
+def test_one_that_takes_no_commands_is_judged_by_the_wire(call: Call) -> None:
+    drop = "  - do: {server: abort}\n  - until: {recovered: {within: 5s}}\n"
+    ended = call.play([*TALKER, "alone"], scenario=SHORT + drop, config={"driven": False})
+    assert ended.code == 0, ended.said
+    assert ended.outcome == RunEnded("played", "")
+    assert not ended.of(ClientCommand)
+    assert ended.check("RETRY-1")["status"] == "pass"
+    assert [stop.how for stop in ended.of(ClientStopping)] == ["asked", "terminated"]
+    assert ended.check("LIFE-3")["status"] == "pass"  # nobody has told it to listen
 
 
 # --- its output ------------------------------------------------------------------------------------------------------

@@ -70,6 +70,7 @@ def test_bad_input_is_told_with_its_place(tmp_path: Path, kind: str) -> None:
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.toxiproxy
 def test_a_fault_that_the_proxy_cannot_do_is_told_with_its_place(call: Call, program: Path) -> None:
     call.environment["TOXIPROXY_SERVER"] = str(program)
     ended = call.play(None, scenario=SHORT + "  - do: {network: reset}\n", proxy="toxiproxy")
@@ -82,6 +83,7 @@ def test_a_fault_that_the_proxy_cannot_do_is_told_with_its_place(call: Call, pro
 # --- the proxy -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.toxiproxy
 def test_a_toxiproxy_that_dies_is_the_harnesss_fault_at_once(call: Call, line: Line, program: Path) -> None:
     call.environment |= {"TEST_PORT": str(line.port), "TOXIPROXY_SERVER": str(program)}
     relayed = call.folder / "relayed.yaml"

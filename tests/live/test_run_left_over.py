@@ -61,6 +61,7 @@ def test_after_a_run_of_a_client_that_forks(call: Call, line: Line) -> None:
     assert_nothing_is_left(call)
 
 
+@pytest.mark.toxiproxy
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_after_a_signal_to_the_harness(call: Call, line: Line, program: Path, number: signal.Signals) -> None:
     call.environment |= {"TEST_PORT": str(line.port), "TOXIPROXY_SERVER": str(program)}
@@ -121,6 +122,7 @@ def theirs(program: Path) -> Iterator[str]:
     asyncio.run(server.stop())
 
 
+@pytest.mark.toxiproxy
 def test_somebody_elses_toxiproxy_only_loses_our_proxies(call: Call, line: Line, theirs: str) -> None:
     def proxies() -> list[str]:
         return list(requests.get(f"{theirs}/proxies", timeout=5).json())
@@ -153,6 +155,7 @@ def kill_in_mid_run(call: Call, line: Line, program: Path, kind: str) -> tuple[i
     return client, servers
 
 
+@pytest.mark.toxiproxy
 def test_what_a_killed_harness_started_ends_by_itself(call: Call, line: Line, program: Path) -> None:
     client, servers = kill_in_mid_run(call, line, program, "plain")
     assert all(gone(pid) for pid in [client, *servers])
@@ -171,6 +174,7 @@ def test_what_a_killed_harness_started_ends_by_itself(call: Call, line: Line, pr
     assert json.loads((journal_file.parent / "verdict.json").read_text())["exit_code"] == 3
 
 
+@pytest.mark.toxiproxy
 def test_doctor_finds_the_client_that_a_killed_harness_left(call: Call, line: Line, program: Path) -> None:
     client, servers = kill_in_mid_run(call, line, program, "stays")
     assert line.hear()["told_to_leave"]  # its standard input is closed

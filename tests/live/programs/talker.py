@@ -18,7 +18,7 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from harness.clients.attempt import Attempt
 from harness.clients.program import Message, fetch_token
-from harness.clients.reference import LiveClient
+from harness.clients.reference import LiveClient, Turn
 
 SLEEPER = [sys.executable, "-S", "-c", "import time; time.sleep(3600)"]
 DEAF_SLEEPER = [
@@ -59,6 +59,17 @@ class Plain(Talker):
 
     def on_session(self) -> None:
         tell_test(session=self.connections)
+
+
+class Alone(Talker):
+    """Takes no commands: connects and talks by itself, says one thing again and again, and leaves at SIGTERM alone."""
+
+    async def run(self) -> None:
+        self.start()
+        while True:
+            self.turns.append(Turn("Is it late?"))
+            self.wake()
+            await asyncio.sleep(0.3)
 
 
 class Stays(Plain):
@@ -234,6 +245,7 @@ class Tattles(Talker):
 
 KINDS = {
     "plain": Plain,
+    "alone": Alone,
     "stays": Stays,
     "forks": Forks,
     "leaves_child": LeavesChild,
