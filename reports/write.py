@@ -84,5 +84,9 @@ def _first_and_faults(folder: Path) -> Journal:
 def _write(path: Path, text: str) -> None:
     """Whole or not at all: a reader, or a kill, never meets half a file."""
     half = path.with_name(path.name + ".tmp")
-    half.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
-    half.replace(path)
+    try:
+        half.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
+        half.replace(path)
+    except OSError:
+        half.unlink(missing_ok=True)
+        raise

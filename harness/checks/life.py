@@ -48,18 +48,21 @@ def program_leaves(view: View) -> Outcome:
     told = view.leaving.told_to_leave
     forced = ("killed",) if not view.given.driven else ("terminated", "killed")
     asked: dict[int, Fact[ClientStopping]] = {}
+    needed: Fact[ClientStopping] | None = None
     for stop in view.facts.of(ClientStopping):
-        event = stop.event
-        if event.how == "asked":
-            asked.setdefault(event.instance, stop)
-        elif event.how in forced and event.instance in asked:
-            if not view.played:
-                return unknown("the run was broken off, and the program had less time than it may take", stop)
-            return broken(
-                f"did not leave within {view.given.client.stop_within:g} s of being told to, and had to be {event.how}",
-                asked[event.instance],
-                stop,
-            )
+        if stop.event.how == "asked":
+            asked.setdefault(stop.event.instance, stop)
+        elif stop.event.how in forced and stop.event.instance in asked:
+            needed = stop
+    if needed is not None and not view.played:
+        return unknown("the run was broken off, and the program had less time than it may take", needed)
+    if needed is not None:
+        within_s = view.given.client.stop_within
+        return broken(
+            f"did not leave within {within_s:g} s of being told to, and had to be {needed.event.how}",
+            asked[needed.event.instance],
+            needed,
+        )
     if told is None:
         return never_arose("the program was not told to leave")
     left = next((fact for fact in view.leaving.exits if fact.t >= told.t), None)

@@ -95,8 +95,8 @@ def _leave_with(command: Callable[[], object]) -> NoReturn:
     code: int = ExitCode.PASSED
     try:
         result = command()
-        sys.stdout.flush()
         code = result if isinstance(result, int) else ExitCode.PASSED
+        sys.stdout.flush()
     except click.ClickException as error:
         error.show()
         code = ExitCode.BAD_USAGE

@@ -191,7 +191,7 @@ class _Call:
     _judged: dict[str, FinishedRun] = field(default_factory=dict)
 
     async def play(self) -> None:
-        _heed_sigterm()
+        _heed_signals()
         clock = SystemClock()
         with tempfile.TemporaryDirectory(prefix="live-api-harness-tls-") as tls_folder:
             authority = make_authority(Path(tls_folder))
@@ -305,8 +305,14 @@ def _first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
     return _first_of(first) if isinstance(first, BaseExceptionGroup) else first
 
 
-def _heed_sigterm() -> None:
-    """A CI job that is cancelled gets SIGTERM: clients are to be stopped and results kept, as after Ctrl-C."""
+def _heed_signals() -> None:
+    """A CI job that is cancelled gets SIGTERM, a terminal that closes sends SIGHUP: both are taken like Ctrl-C.
+
+    Clients are stopped, and results kept. SIGHUP stays as it is where somebody has set it, as `nohup` does.
+    """
     task = asyncio.current_task()
-    if task is not None and threading.current_thread() is threading.main_thread():
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    if task is None or threading.current_thread() is not threading.main_thread():
+        return
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if number == signal.SIGTERM or signal.getsignal(number) is signal.SIG_DFL:
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
