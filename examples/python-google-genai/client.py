@@ -28,9 +28,9 @@ warnings.simplefilter("ignore", errors.ExperimentalWarning)  # ephemeral tokens 
 CHUNK_S = 0.1
 TOKEN_TIMEOUT_S, DIAL_TIMEOUT_S = 3.0, 6.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 4.0
-STABLE_AFTER_S = 10.0  # a session that lived so long starts the pauses anew
+STABLE_AFTER_S = 10.0  # a session that lived so long, or in which the model spoke, starts all this anew
 KEEP_TRYING_HANDLE_S = 4.0
-GIVE_UP_AFTER_S = 30.0  # checked after each attempt: with the last pause and attempt at most 43 s
+GIVE_UP_AFTER_S = 30.0  # the last attempt begins then
 # Keyword arguments for the SDK's WebSocket: a dead link is noticed within 3 s, the sum of these three.
 WEBSOCKET = {"ping_interval": 1, "ping_timeout": 1.5, "close_timeout": 0.5}
 # The SDK raises APIError from connect() and receive(), and lets the errors of websockets through when sending.
@@ -59,7 +59,8 @@ class App:
     microphone: deque[bytes] = field(default_factory=deque)
     something_to_send: asyncio.Event = field(default_factory=asyncio.Event)
     connected_at: float | None = None  # of this attempt; None: it has not come so far
-    refused_at: float | None = None  # since when the handle is refused with "not now"
+    model_spoke: bool = False  # in the session of this attempt
+    refused_at: float | None = None  # since when the service says "not now"
 
     # --- decisions ---------------------------------------------------------------------------------------------
 
@@ -74,14 +75,20 @@ class App:
 
     def is_hopeless(self, refusal: errors.APIError) -> bool:
         """The service answered a setup with a close. Is there no point in trying again?"""
-        if refusal.code in (1007, 1008):  # something in the setup: the handle, if there was one
-            had_handle, self.handle = self.handle, None
-            return not had_handle
-        if refusal.code == 1011 and self.handle:  # the service is not ready to resume: for a while, try again
+        about_the_handle = any(text in str(refusal) for text in ("session", "Requested entity was not found"))
+        if self.handle and refusal.code in (1007, 1008) and about_the_handle:
+            self.handle = None  # invalid, unknown or expired: start afresh
+        elif refusal.code in (1007, 1008):
+            return True  # a bad key, an unknown model, a mistake in the setup
+        elif refusal.code == 1011:
             self.refused_at = self.refused_at or time.monotonic()
-            if time.monotonic() - self.refused_at > KEEP_TRYING_HANDLE_S:
-                self.handle = None
         return False
+
+    def handle_to_present(self) -> str | None:
+        """The handle, unless the service has said "not now" to it for too long."""
+        if self.refused_at is not None and time.monotonic() - self.refused_at > KEEP_TRYING_HANDLE_S:
+            self.handle = None
+        return self.handle
 
     # --- the reconnect loop ------------------------------------------------------------------------------------
 
@@ -90,7 +97,7 @@ class App:
         tell("state", state="connecting")
         pause_s, lost_at = FIRST_PAUSE_S, None
         while True:
-            self.connected_at, hopeless = None, False
+            self.connected_at, self.model_spoke, hopeless = None, False, False
             try:
                 await self.one_session()
                 continue  # a planned move: the next session at once
@@ -99,14 +106,15 @@ class App:
                 if self.connected_at is None and isinstance(error, errors.APIError):
                     hopeless = self.is_hopeless(error)
             now = time.monotonic()
-            if self.connected_at is not None and now - self.connected_at > STABLE_AFTER_S:
+            if self.model_spoke or (self.connected_at is not None and now - self.connected_at > STABLE_AFTER_S):
                 pause_s, lost_at = FIRST_PAUSE_S, None
             lost_at = lost_at or now
-            if hopeless or now - lost_at > GIVE_UP_AFTER_S:
+            time_left_s = lost_at + GIVE_UP_AFTER_S - now
+            if hopeless or time_left_s <= 0:
                 tell("state", state="gave_up")
                 return
             tell("state", state="reconnecting")
-            await asyncio.sleep(pause_s * random.uniform(0.75, 1.0))
+            await asyncio.sleep(min(time_left_s, pause_s * random.uniform(0.75, 1.0)))
             pause_s = min(LONGEST_PAUSE_S, pause_s * 2)
 
     async def one_session(self) -> None:
@@ -114,7 +122,7 @@ class App:
         options = types.HttpOptions(api_version="v1alpha", async_client_args=WEBSOCKET)
         config = types.LiveConnectConfig(
             response_modalities=[types.Modality.AUDIO],
-            session_resumption=types.SessionResumptionConfig(handle=self.handle),
+            session_resumption=types.SessionResumptionConfig(handle=self.handle_to_present()),
             input_audio_transcription=types.AudioTranscriptionConfig(),
             output_audio_transcription=types.AudioTranscriptionConfig(),
         )
@@ -166,7 +174,7 @@ class App:
                     moving = True
                 if content := message.server_content:
                     if content.model_turn:
-                        model_is_talking = True
+                        model_is_talking = self.model_spoke = True
                     if content.output_transcription:
                         reply += content.output_transcription.text or ""
                     if content.interrupted:
