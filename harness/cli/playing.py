@@ -26,7 +26,8 @@ from harness.engine.run import Played, Surroundings
 from harness.engine.suite import CLIENTS_STARTING_AT_ONCE, FinishedRun, PlannedRun, Progress, play_all
 from harness.errors import HarnessFault, UserMistake
 from harness.journal.reader import read_journal
-from harness.plan import ProxyInfo, make_plan, unmet_needs
+from harness.needs import unmet_needs
+from harness.plan import ProxyInfo, make_plan
 from harness.proxy.choose import open_proxy
 from harness.proxy.port import FaultProxy, ProxyError
 from harness.scenario.library import Selected

@@ -18,7 +18,8 @@ from harness.journal.events import RunEnded, RunPlanned
 from harness.journal.reader import read_journal
 from harness.journal.writer import JournalError, JournalWriter
 from harness.judge import slipped
-from harness.plan import Plan, for_client, unmet_needs
+from harness.needs import unmet_needs
+from harness.plan import Plan, for_client
 from harness.policy import ClientProfile
 from harness.scenario.model import HangUp, Until, Wait
 from harness.verdict import ExitCode, RunStatus, Verdict

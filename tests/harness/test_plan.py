@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from harness.plan import PROBE_TEXT, QUIET_SAMPLES, Plan, ProxyInfo, make_plan, unmet_needs
+from harness.needs import unmet_needs
+from harness.plan import PROBE_TEXT, QUIET_SAMPLES, Plan, ProxyInfo, make_plan
 from harness.policy import ClientProfile, Policy
 from harness.proxy.port import Abilities, Direction, FaultKind, Scope
 from harness.scenario.faults import GoAwayFault
