@@ -142,6 +142,7 @@ def test_what_played_runs_come_to(book: Book, expected: tuple[str, int]) -> None
     ("run_ended", "expected", "message"),
     [
         (RunEnded("skipped", "the client cannot speak"), ("skipped", 5), "the client cannot speak"),
+        (RunEnded("not_started", "no such program"), ("error", 4), "no such program"),
         (RunEnded("interrupted", ""), ("error", 130), "interrupted"),
         (RunEnded("interrupted", "stopped by the user"), ("error", 130), "stopped by the user"),
         (RunEnded("harness_error", "no port"), ("error", 3), "no port"),
