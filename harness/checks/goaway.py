@@ -69,9 +69,12 @@ def moves_before_the_deadline(view: View) -> Outcome:
         new = warning.moved_to
         if new is not None and new.session is not None and new.session.t <= limit_s and not _waited_out(warning, new):
             moved += [warning.sent, new.session]
-        elif _lost_otherwise(warning) or min(view.leaving.asked_s, view.watched_until_s) <= limit_s:
             continue
-        elif warning.received and not (policy.go_away == "after_turn" and _model_speaks(view, warning)):
+        if _lost_otherwise(warning) or _closed_otherwise(warning) or not warning.received:
+            continue
+        if policy.go_away == "after_turn" and _model_speaks(view, warning):
+            continue
+        if min(view.leaving.asked_s, view.watched_until_s) > limit_s:
             late = "" if new is None or new.session is None else ", but after the close that followed"
             return broken(
                 f"was not on a new connection before the {warning.deadline_s - warning.sent.t:g} s of goAway were over"
@@ -114,7 +117,7 @@ def moves_once(view: View) -> Outcome:
         return open_question
     if once:
         return holds("each goAway led to one new session", *once)
-    return never_arose("no goAway was sent")
+    return never_arose("no goAway was sent on a connection that was not lost to something else")
 
 
 def comes_back_after_the_close(view: View) -> Outcome:
@@ -209,10 +212,15 @@ def _lost_otherwise(warning: _Warning) -> bool:
     end = warning.end
     limit_s = warning.deadline_s if warning.deadline_s is not None else math.inf
     lost = end.cause in (Cause.NETWORK, Cause.SERVER_ABORT, Cause.EXIT, Cause.USER)
-    if end.cause is Cause.SERVER_CLOSE and warning.deadline_s is not None:
-        closed = end.connection.close_sent
-        lost = closed is not None and closed.event.refusal != IGNORED
     return lost and end.loss_s < limit_s - DEADLINE_TOLERANCE_S
+
+
+def _closed_otherwise(warning: _Warning) -> bool:
+    """The service closed before the time that it had named, and for another reason."""
+    closed = warning.end.connection.close_sent if warning.end.cause is Cause.SERVER_CLOSE else None
+    if closed is None or warning.deadline_s is None or closed.event.refusal == IGNORED:
+        return False
+    return warning.end.loss_s < warning.deadline_s - DEADLINE_TOLERANCE_S
 
 
 CHECKS = (

@@ -178,6 +178,13 @@ def test_goaway_1_says_nothing_of_a_time_that_the_run_did_not_see() -> None:
     assert status(warned(None, end_s=14.0), "GOAWAY-1") == "not_applicable"
 
 
+def test_goaway_2_counts_a_move_after_any_close_of_the_service() -> None:
+    book = warned(None)
+    book.closes(12.0, 1, 1011, refusal="internal_error_occurred")
+    book.opens(12.5, 2)
+    assert statuses(book, *ALL) == {"GOAWAY-1": "not_applicable", "GOAWAY-2": "pass", "GOAWAY-4": "pass"}
+
+
 # GOAWAY-2 ------------------------------------------------------------------------------------------------------------
 
 
