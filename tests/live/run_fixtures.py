@@ -107,6 +107,7 @@ class Call:
         self.environment = {**os.environ, "TMPDIR": str(self.temporary), "PYTHONPATH": str(ROOT)}
         for name in ("TOXIPROXY_URL", "TOXIPROXY_SERVER"):
             self.environment.pop(name, None)
+        self.command = COMMAND
         self.process: subprocess.Popen[str]
         self._began_s = 0.0
 
@@ -131,7 +132,19 @@ class Call:
         chosen = [] if client is None else ["--client-config", self.client(client, **(config or {}))]
         self._began_s = time.monotonic()
         self.process = subprocess.Popen(
-            [*COMMAND, "run", str(file), *chosen, "--seed", "1", "--proxy", proxy, "--out", str(self.out), *options],
+            [
+                *self.command,
+                "run",
+                str(file),
+                *chosen,
+                "--seed",
+                "1",
+                "--proxy",
+                proxy,
+                "--out",
+                str(self.out),
+                *options,
+            ],
             env=self.environment,
             cwd=self.folder,
             stdin=subprocess.DEVNULL,

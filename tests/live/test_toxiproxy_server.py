@@ -261,5 +261,5 @@ async def test_a_program_that_is_no_server_is_a_clear_error(tmp_path: Path) -> N
 async def test_an_address_that_is_no_toxiproxy_is_a_clear_error(upstream: RawServer) -> None:
     nobody = RawServer()
     await nobody.close()
-    with pytest.raises(ProxyError, match="does not answer"):
+    with pytest.raises(ProxyError, match="no Toxiproxy server answers there"):
         await open_proxy("auto", seed=1, clock=SystemClock(), server=f"http://127.0.0.1:{nobody.port}")
