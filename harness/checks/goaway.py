@@ -251,7 +251,7 @@ CHECKS = (
         evidence="The `goAway` frame, every session that started after it, and the end of the old socket.",
         fix="Make the reconnect belong to the connection that it replaces, and ignore events of sockets already left.",
         seen_in=("firebase/firebase-android-sdk#7649",),
-        needs=_NEEDS,
+        needs=_NEEDS - {server.CloseSent.kind},
         judge=moves_once,
     ),
     Check(

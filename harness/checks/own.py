@@ -41,6 +41,8 @@ def we_did_our_part(view: View) -> Outcome:
 def late_moves(faults: Iterable[FaultWindow]) -> Iterator[tuple[FaultWindow, float, float]]:
     """Faults that came into force, or were lifted, too late: by how much, and what is allowed, in milliseconds."""
     for fault in faults:
+        if fault.in_force is None:
+            continue  # how long it was to last is not known either
         for lag_ms, own_s in ((fault.lag_ms, fault.after_s), (fault.lifted_lag_ms, fault.for_s or 0.0)):
             bound_ms = max(LATE_MS, LATE_SHARE * own_s * 1000)
             if lag_ms is not None and lag_ms > bound_ms:

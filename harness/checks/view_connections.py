@@ -243,7 +243,10 @@ def read_dials(facts: Facts, connections: Mapping[int, Connection]) -> tuple[Dia
 
 
 def read_refusals(facts: Facts) -> tuple[Refused, ...]:
-    """Every refusal of an upgrade or a session, in order of time. Refused token calls are not among them."""
+    """Every refusal of an upgrade or a session, in order of time. Refused token calls are not among them.
+
+    A resume that was judged as refused counts also where the close that said so was not seen.
+    """
     found: list[Refused] = []
     for answer in facts.of(UpgradeAnswered):
         if answer.event.refusal is not None:
@@ -257,6 +260,10 @@ def read_refusals(facts: Facts) -> tuple[Refused, ...]:
             found.append(
                 _refused(close.n, close.t, close.event.connection, close.event.refusal, False, close.event.deliberate)
             )
+    told = {refusal.connection for refusal in found}
+    for shown in facts.of(HandlePresented):
+        if shown.event.refusal is not None and shown.event.connection not in told:
+            found.append(_refused(shown.n, shown.t, shown.event.connection, shown.event.refusal, False, False))
     return tuple(sorted(found, key=lambda refusal: (refusal.t, refusal.n)))
 
 

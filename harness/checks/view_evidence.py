@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -17,6 +18,7 @@ from harness.scenario.model import Until
 
 CLOSE_EARLY_S = 0.05
 """The service counts from its decision to send goAway, which comes a little before the sending."""
+_CODES_OF_THE_SERVICE = frozenset({1007, 1008, 1011})
 BACKWARDS_S = 0.001
 """Times are rounded when written: a step back of less than this is none."""
 
@@ -134,12 +136,34 @@ def _closed(w: Witnesses) -> bool:
 
 
 def _closed_by_server(w: Witnesses) -> bool:
-    ordered = any(fault.act == "server.close" and fault.in_force is not None for fault in w.faults)
-    return ordered or w.any_connection(_handle_refused) or w.any_connection(lambda c: _outlived_its_go_away(w, c))
+    in_force = [fault for fault in w.faults if fault.in_force is not None]
+    if any(fault.act == "server.close" for fault in in_force):
+        return True
+    expired_s = [fault.start_s for fault in in_force if fault.act == "tokens.expire"]
+    return w.any_connection(
+        lambda c: _refused_setup(c) or _outlived_its_go_away(w, c) or any(_lived_on_a_token(c, t) for t in expired_s)
+    )
 
 
-def _handle_refused(connection: Connection) -> bool:
-    return connection.handle is not None and connection.handle.event.refusal is not None
+def _refused_setup(connection: Connection) -> bool:
+    """Its setup came to nothing, and the client's close frame echoes a code that only the service says first."""
+    if connection.handle is not None and connection.handle.event.refusal is not None:
+        return True
+    if connection.setup is None or connection.session is not None or connection.ended is None:
+        return False
+    echo = connection.close_received
+    if echo is None:
+        return connection.ended.event.how == "closed"
+    return echo.event.code in _CODES_OF_THE_SERVICE
+
+
+def _lived_on_a_token(connection: Connection, t: float) -> bool:
+    """It had a session on an ephemeral token at `t`: when its tokens expire, the service ends it."""
+    session = connection.session
+    if session is None or session.event.token is None or session.t > t:
+        return False
+    left = [fact.t for fact in (connection.close_received, connection.ended) if fact is not None]
+    return min(left, default=math.inf) > t
 
 
 def _outlived_its_go_away(w: Witnesses, connection: Connection) -> bool:

@@ -56,6 +56,12 @@ def test_self_1_allows_an_end_the_larger_of_50_ms_and_a_fifth_of_its_time(
         assert kinds(evidence_of(book, "SELF-1")) == {"fault.due", "fault.in_force", "fault.lifted"}
 
 
+def test_self_1_has_no_bound_for_the_end_of_a_fault_whose_beginning_it_did_not_see() -> None:
+    book = run_with("network.stall", for_s=8.0, lifted_lag_ms=100.0)
+    assert status(book, "SELF-1") == "pass"
+    assert status(book.without("fault.in_force"), "SELF-1") == "unknown"
+
+
 def test_self_1_breaks_for_a_fault_that_could_not_be_done() -> None:
     book = run_with()
     failed = book.add(6.0, FaultFailed(2, "network.stall", "no such link"))

@@ -195,6 +195,14 @@ def test_refusals_by_close_in_order_of_time() -> None:
     ]
 
 
+def test_a_resume_that_was_judged_as_refused_counts_without_its_close() -> None:
+    book = Book()
+    judged = book.refused_dial(1.0, 1, "session_not_found", handle="handle-1")
+    assert [(one.name, one.n) for one in view_of(book).refusals] == [("session_not_found", book.n(judged))]
+    (unseen,) = view_of(book.without("close.sent")).refusals
+    assert (unseen.name, unseen.names, unseen.connection) == ("session_not_found", "handle", 1)
+
+
 def test_a_refusal_that_this_version_does_not_know_names_nothing_known() -> None:
     book = Book()
     book.refused_dial(1.0, 1, "of_version_9")

@@ -185,6 +185,45 @@ def test_a_goaway_that_tells_nothing_about_a_close(spoil: str) -> None:
     assert "close.sent" not in view_of(book).missing
 
 
+@pytest.mark.parametrize(
+    ("echo", "how", "session", "missed"),
+    [
+        (None, "closed", False, True),
+        (None, "fin", False, False),
+        (1008, "closed", False, True),
+        (1011, "closed", False, True),
+        (1000, "closed", False, False),  # the client thought better of it
+        (1011, "closed", True, False),  # a ping that was not answered in time
+    ],
+)
+def test_a_setup_that_came_to_nothing_was_closed_by_the_service(
+    echo: int | None, how: str, session: bool, missed: bool
+) -> None:
+    book = Book()
+    book.dials(1.0, 1)
+    book.sets_up(1.1, 1)
+    if session:
+        book.completes(1.2, 1)
+    if echo is not None:
+        book.add(2.0, server.CloseReceived(1, echo, ""))
+    book.link_ends(2.1, 1, how)
+    assert ("close.sent" in view_of(book).missing) is missed
+
+
+@pytest.mark.parametrize(
+    ("token", "ended_s", "missed"), [("token-1", 9.0, True), ("token-1", 4.0, False), (None, 9.0, False)]
+)
+def test_a_session_whose_token_expired_was_closed_by_the_service(
+    token: str | None, ended_s: float, missed: bool
+) -> None:
+    book = Book()
+    book.opens(1.0, 1, token=token)
+    book.fault(5.0, "tokens.expire")
+    book.link_ends(ended_s, 1)
+    book.opens(10.0, 2, token=token, minted=False)
+    assert ("close.sent" in view_of(book).missing) is missed
+
+
 # Contradictions -------------------------------------------------------------------------------------------------------
 
 
