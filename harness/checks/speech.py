@@ -47,10 +47,8 @@ def gap_is_bridged(view: View) -> Outcome:
         times = timing(spoken, view.gaps, _spoken_until_s(view, spoken))
         lost_spans = without(spoken.lost, _asleep(view, spoken))
         for gap, span in times.during:
-            if length([span]) <= CHUNK_SAMPLES:
-                continue
             if gap.next is None:
-                if view.leaving.hung_up is not None:
+                if view.leaving.hung_up is not None or length([span]) <= CHUNK_SAMPLES:
                     continue
                 return unknown("speech was spoken in a gap that no session ended", spoken.turn, gap.drop)
             if wrong := _mishandled(view, spoken, gap, span, lost_spans):

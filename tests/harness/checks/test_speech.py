@@ -175,8 +175,16 @@ def test_speech_1_never_arises_without_speech_in_a_gap() -> None:
     quiet.streams(2, 10.0, 10.0, 16.0)
     quiet.ends(40.0)
     assert status(quiet, "SPEECH-1") == "not_applicable"
-    quick = drop(replays_from_s=None, back_s=12.1)  # less than a chunk
-    assert status(quick, "SPEECH-1") == "not_applicable"
+
+
+def test_speech_1_holds_for_a_client_that_is_back_before_a_chunk_was_spoken() -> None:
+    quick = drop(replays_from_s=None, back_s=12.1, checks=["SPEECH-1"])
+    assert status(quick, "SPEECH-1") == "pass"
+    gone = speech()
+    gone.streams(1, 10.0, 10.0, 15.95)
+    gone.cut(15.95, 1)
+    gone.ends(40.0)
+    assert status(gone, "SPEECH-1") == "not_applicable"  # the last half of a chunk, and nobody ever came back
 
 
 def test_speech_1_covers_a_planned_move() -> None:
