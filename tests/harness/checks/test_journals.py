@@ -169,7 +169,7 @@ UNSETTLED = (ExitCode.INCONCLUSIVE, ExitCode.HARNESS_FAULT)
 def test_swapped_lines_settle_nothing(name: str) -> None:
     told = lines(name)
     chance = random.Random(name)
-    for _ in range(4):
+    for _ in range(2):
         first = chance.randrange(0, len(told) - 1)
         second = chance.randrange(first + 1, len(told))
         mixed = [*told]
@@ -181,7 +181,7 @@ def test_swapped_lines_settle_nothing(name: str) -> None:
 def test_a_line_that_is_there_twice_settles_nothing(name: str) -> None:
     told = lines(name)
     chance = random.Random(name)
-    for _ in range(4):
+    for _ in range(2):
         place = chance.randrange(0, len(told))
         twice = parse_journal(b"\n".join([*told[: place + 1], *told[place:]]))
         code = judged(twice).exit_code
@@ -306,5 +306,5 @@ def test_a_very_long_journal_is_judged_in_time() -> None:
     began_s = time.process_time()
     verdict = judged(renumbered([*before, *many, *after]))
     assert time.process_time() - began_s < 5.0
-    assert findings(renumbered([*before, *many, *after]))["RETRY-2"] == "fail"
     assert verdict.metrics["dials"] == 20_001
+    assert [one.status for one in verdict.checks if one.check == "RETRY-2"] == ["fail"]
