@@ -44,7 +44,7 @@ BROKEN_CLIENTS: tuple[BrokenClient, ...] = (
         ("token_reuse~reported", "token_reuse~article", "token_reuse~refused"),
         AUTH_1="the token is refused because it is spent: to show it again is to show a spent token",
     ),
-    _broken("AUTH-3", ("token_reuse~measured",)),
+    _broken("AUTH-3", ("hang_up~idle",)),
     _broken("RESUME-1", ("drop_idle",)),
     _broken("RESUME-2", ("drop_idle",)),
     _broken("RESUME-3", ("drop_idle",)),

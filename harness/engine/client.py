@@ -23,6 +23,9 @@ _T = TypeVar("_T")
 
 HURRIED_STOP_S = 1.0
 """How long a client may take to leave by itself when nothing is judged any more (Ctrl-C, a fault of ours)."""
+STARTING_S = 5.0
+"""A client that has no session by then makes way for the next to start. Measured on two cores: eight that import an SDK
+at once take 3 to 7 s to their first line, and one alone less than 1 s."""
 LONGEST_TOLD_LINE = 4096
 """Characters of a line of output in the journal; the whole of it is in the client's own file."""
 TOLD_CHARACTERS = {"output": 1024 * 1024, "events": 16 * 1024 * 1024}
@@ -61,6 +64,7 @@ class ClientUnderTest:
         self._start_slots = start_slots
         self._on_broken = on_broken
         self._process: ClientProcess | None = None
+        self._starting: asyncio.Task[None] | None = None
         self._instance = 0
         self._ended_by_us: set[int] = set()
         self._exits_told: set[int] = set()
@@ -101,23 +105,41 @@ class ClientUnderTest:
             self._recorder.record(Note(f"the client does not read its commands: `{command['do']}` never reached it"))
 
     async def start(self) -> None:
-        """Start the program. Raises `UserMistake` when it cannot be started."""
-        async with self._start_slots:
-            self._instance += 1
-            self._process = process = await ClientProcess.start(
-                self._config.resolved_command,
-                cwd=self._config.cwd,
-                env=self._environment(),
-                run_id=self._run_id,
-                stdout_path=self._folder / "client.stdout",
-                stderr_path=self._folder / "client.stderr",
-                redactor=self._redactor,
-                on_line=self._on_line,
-                keeps_stdin_open=True,
-                append=self._instance > 1,
-            )
-            self._recorder.record(ClientStarted(self._instance))
-            process.exited.add_done_callback(functools.partial(self._on_exit, self._instance))
+        """Start the program. Raises `UserMistake` when it cannot be started.
+
+        It holds its slot until it has its first session, or for `STARTING_S`: what it loads meanwhile is what makes
+        others late.
+        """
+        await self._start_slots.acquire()
+        try:
+            await self._start()
+        except BaseException:
+            self._start_slots.release()
+            raise
+        self._starting = asyncio.create_task(self._until_started())
+        self._starting.add_done_callback(lambda _: self._start_slots.release())
+
+    async def _until_started(self) -> None:
+        if self._situation.client_alive and not self._situation.live:
+            started = {"session.started", "client.exited"}
+            await self._recorder.wait_for(lambda entry: entry.event.kind in started, STARTING_S)
+
+    async def _start(self) -> None:
+        self._instance += 1
+        self._process = process = await ClientProcess.start(
+            self._config.resolved_command,
+            cwd=self._config.cwd,
+            env=self._environment(),
+            run_id=self._run_id,
+            stdout_path=self._folder / "client.stdout",
+            stderr_path=self._folder / "client.stderr",
+            redactor=self._redactor,
+            on_line=self._on_line,
+            keeps_stdin_open=True,
+            append=self._instance > 1,
+        )
+        self._recorder.record(ClientStarted(self._instance))
+        process.exited.add_done_callback(functools.partial(self._on_exit, self._instance))
 
     async def connect(self) -> str:
         """Ask for the first session and wait for it: `done`, `timed_out`, `client_gone`, or `other_profile`."""
@@ -183,6 +205,8 @@ class ClientUnderTest:
 
     async def _end(self, end: Callable[[], Awaitable[_T]]) -> _T:
         process, self._process = self._process, None
+        if self._starting is not None:
+            self._starting.cancel()
         assert process is not None  # noqa: S101 - both callers have looked
         if not process.exited.done():
             self._ended_by_us.add(self._instance)
