@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from harness.checks import auth, goaway, life, own, resume, retry, speech, wire
+from harness.checks import auth, context, goaway, life, own, resume, retry, speech, wire
 from harness.checks.rule import Check
 
-_FAMILIES = (auth, resume, goaway, retry, speech, wire, life, own)
+_FAMILIES = (auth, resume, context, goaway, retry, speech, wire, life, own)
 
 CATALOGUE: Mapping[str, Check] = MappingProxyType({check.id: check for family in _FAMILIES for check in family.CHECKS})
 """Every check by id, in the order in which reports show them."""

@@ -138,6 +138,13 @@ def comes_back_after_the_close(view: View) -> Outcome:
             continue
         elif view.leaving.hung_up is not None and view.leaving.hung_up.t < limit_s:
             continue  # nobody wants it back
+        elif turned_away := [dial for dial in gap.dials if gap.drop.t <= dial.t <= limit_s and dial.connection]:
+            doubtful = unknown(
+                "dialled after the close that followed goAway, and was refused each time: the refusals say why",
+                gap.go_away,
+                gap.drop,
+                *turned_away[:20],
+            )
         elif watched_s >= limit_s or view.gave_up(gap.drop.t) or view.exited(gap.drop.t):
             return broken(
                 f"not back within {BACK_WITHIN_S:g} s of the close that followed goAway",
@@ -169,7 +176,8 @@ def _warnings(view: View) -> list[_Warning]:
         sessions = _consequences(view, sent.t, until_s)
         under_way = (one.connection for one in view.ends if sent.t <= one.started_s <= until_s)
         moved_to = next((one for one in under_way if one is not end.connection), None)
-        received = arrived(sent.t, end, hindering)
+        heeded = end.cause is Cause.CLIENT and not any(fault.covers(sent.t, end.live_until_s) for fault in hindering)
+        received = heeded or arrived(sent.t, end, hindering)
         found.append(_Warning(sent, end, deadline_s, received, sessions, moved_to))
     return found
 

@@ -1,8 +1,8 @@
-"""RESUME: the session's context, over any number of connections."""
+"""RESUME: handles, over any number of connections."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from fake_server import events as server
 from harness.checks.rule import (
@@ -18,12 +18,10 @@ from harness.checks.rule import (
 )
 from harness.checks.view import View
 from harness.checks.view_connections import EMPTY_HANDLE
-from harness.checks.view_facts import Fact
 from harness.checks.view_tokens import UNKNOWN_HANDLE, Handle, Presented
-from harness.journal.events import FaultInForce, UserTurn
+from harness.journal.events import FaultInForce
 from harness.verdict import Level
 
-_FORGETTING = frozenset({"server.forget_context", "server.forget_handle"})
 _SETUPS = frozenset({server.UpgradeReceived.kind, server.FrameReceived.kind, server.SessionStarted.kind})
 _HANDLES = _SETUPS | {server.HandleIssued.kind, server.HandlePresented.kind, FaultInForce.kind}
 
@@ -175,42 +173,6 @@ def handle_was_issued_here(view: View) -> Outcome:
     return holds("every handle that was presented had been issued in this conversation", *shown)
 
 
-def facts_survive(view: View) -> Outcome:
-    """RESUME-7."""
-    if not view.given.driven:
-        return waived("the client talks by itself: nobody taught it facts")
-    if view.given.policy.resumption == "none":
-        return waived("by its policy the client keeps nothing over a drop (`resumption: none`)")
-    asked: list[tuple[Fact[UserTurn], frozenset[str], Handle]] = []
-    for turn in view.facts.of(UserTurn):
-        owed, handle = _owed(view, turn)
-        if owed and handle is not None:
-            asked.append((turn, owed, handle))
-    if not asked:
-        return never_arose("nothing was asked, after a drop or a fault, that the newest handle received held")
-    right: list[Numbered | None] = []
-    unanswered: list[Fact[UserTurn]] = []
-    for turn, owed, handle in asked:
-        answer = _last_answer(view, turn)
-        if answer is None:
-            unanswered.append(turn)
-            continue
-        lost = sorted(owed & set(answer.event.missing))
-        if lost:
-            return broken(
-                f"asked for {_names(lost)} after the drop, the service no longer knew it, although {handle.label} held "
-                "it",
-                handle,
-                turn,
-                answer,
-            )
-        right += [handle, turn, answer]
-    if unanswered:
-        return unknown("what was asked after the drop was never answered", *unanswered)
-    facts = sorted(set().union(*(owed for _, owed, _ in asked)))
-    return holds(f"{_names(facts)} {'was' if len(facts) == 1 else 'were'} still known after the drop", *right)
-
-
 # --- what the rules share --------------------------------------------------------------------------------------------
 
 
@@ -247,57 +209,6 @@ def _useless_update(view: View, dial: Presented) -> Handle | None:
     """The newest update before the dial that surely was received, and could not be resumed; None: another was."""
     last = dial.offer.last_update
     return last if last is not None and not last.resumable else None
-
-
-def _owed(view: View, turn: Fact[UserTurn]) -> tuple[frozenset[str], Handle | None]:
-    """Facts asked for in `turn` that the newest handle before some drop or fault held, and that handle."""
-    asked = frozenset(turn.event.asks)
-    owed: frozenset[str] = frozenset()
-    newest: Handle | None = None
-    forgotten_n = _forgotten_before(view, turn)
-    for broken_n in _breaks_before(view, turn.t):
-        handle = next((one for one in reversed(view.handles) if one.certain and one.usable and one.n < broken_n), None)
-        if handle is not None and handle.n > forgotten_n and handle.facts & asked:
-            owed |= handle.facts & asked
-            newest = handle
-    return owed, newest
-
-
-def _breaks_before(view: View, t: float) -> Iterator[int]:
-    """Where sessions were lost before `t`, and where faults came into force that a client may have ridden out."""
-    yield from (gap.drop.n for gap in view.gaps if gap.drop.t <= t)
-    yield from (fault.in_force.n for fault in view.faults if fault.in_force is not None and fault.in_force.t <= t)
-
-
-def _forgotten_before(view: View, turn: Fact[UserTurn]) -> int:
-    """The last entry before `turn` with which all that had been known was lawfully gone; 0: none.
-
-    A fresh session had to be started, or the service itself forgot what was behind its handles.
-    """
-    gone = [n for n in view.lawful_starts if n < turn.n]
-    gone += [
-        fault.in_force.n
-        for fault in view.faults
-        if fault.act in _FORGETTING and fault.in_force is not None and fault.in_force.n < turn.n
-    ]
-    return max(gone, default=0)
-
-
-def _last_answer(view: View, turn: Fact[UserTurn]) -> Fact[server.TurnAnswered] | None:
-    """The service's last answer to a turn of the user; None: it never answered."""
-    event = turn.event
-    heard = {
-        fact.event.turn
-        for fact in view.facts.of(server.TurnHeard)
-        if fact.t >= turn.t
-        and (event.utterance in fact.event.utterances if event.utterance is not None else event.text in fact.event.text)
-    }
-    answers = [fact for fact in view.facts.of(server.TurnAnswered) if fact.event.turn in heard]
-    return answers[-1] if answers else None
-
-
-def _names(facts: list[str]) -> str:
-    return " and ".join(facts)
 
 
 def _after(seconds: float) -> str:
@@ -379,22 +290,5 @@ CHECKS = (
         seen_in=("aicc2025/sip-to-ai#14",),
         needs=_HANDLES,
         judge=handle_was_issued_here,
-    ),
-    Check(
-        id="RESUME-7",
-        level=Level.MUST,
-        title="What was said before the drop is known after it",
-        rule=(
-            "Facts taught before the fault, and held by the newest handle received, are known after it: asked, the "
-            "service answers right."
-        ),
-        evidence="Facts in `handle.issued`, the questions of the story, and what the answers knew or lacked.",
-        fix=(
-            "Go on with the session that the handle restores; do not start a fresh one beside it or after it. Where "
-            "nothing can be resumed, send the history once."
-        ),
-        seen_in=("google/adk-python#2179", "videosdk-live/agents#292", "googleapis/js-genai#1513"),
-        needs=_HANDLES | {server.TurnHeard.kind, server.TurnAnswered.kind, UserTurn.kind},
-        judge=facts_survive,
     ),
 )

@@ -192,12 +192,18 @@ def _may_dial_from_s(view: View, gap: Gap) -> float | None:
 
 
 def _answer(gap: Gap) -> Dial | None:
-    """The dial that a drop was answered with: one that came to a session, or that had the link there.
+    """The dial that a drop was answered with: one that reached the service, or that had the link there.
 
     Dials into an outage, and those that a goAway had brought before the drop, are no answer where nothing came of them.
     """
     return next(
-        (one for one in gap.dials if one.t >= gap.there_s or (one.connection and one.connection is gap.next)), None
+        (
+            one
+            for one in gap.dials
+            if one.t >= gap.there_s
+            or (one.connection is not None and (one.connection is gap.next or one.t >= gap.drop.t))
+        ),
+        None,
     )
 
 

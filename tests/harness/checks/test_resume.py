@@ -484,143 +484,6 @@ def test_resume_5_applies_whatever_the_policy_says() -> None:
     assert status(resumed_with("unknown-handle-1", policy={"resumption": "none"}), "RESUME-5") == "fail"
 
 
-# RESUME-7 ------------------------------------------------------------------------------------------------------------
-
-
-def asked(missing: tuple[str, ...] = (), *, answered: bool = True, **options: object) -> Book:
-    book = session_with("handle-1", facts=("city", "name"), **options)  # type: ignore[arg-type]  # as above
-    book.opens(10.5, 2, handle="handle-1")
-    if answered:
-        book.asked_and_answered(12.0, 3, 2, ("name", "city"), missing=missing)
-    else:
-        book.turn(12.0, 3, "ask", "What is my name?", asks=("name",))
-    book.ends(60.0)
-    return book
-
-
-def test_resume_7_holds_when_the_facts_are_known() -> None:
-    book = asked()
-    assert status(book, "RESUME-7") == "pass"
-    assert kinds(evidence_of(book, "RESUME-7")) == {"handle.issued", "user.turn", "turn.answered"}
-    assert "city and name were still known" in finding(book, "RESUME-7").summary
-
-
-def test_resume_7_breaks_when_one_is_not() -> None:
-    book = asked(("city",))
-    assert status(book, "RESUME-7") == "fail"
-    assert "city" in finding(book, "RESUME-7").summary
-    assert kinds(evidence_of(book, "RESUME-7")) == {"handle.issued", "user.turn", "turn.answered"}
-
-
-def test_resume_7_owes_only_what_a_received_handle_held() -> None:
-    book = Book()
-    book.opens(1.0, 1)
-    book.update(2.0, 1, "handle-1", facts=("name",))
-    book.update(9.9, 1, "handle-2", facts=("city", "name"))
-    book.cut(10.0, 1)
-    book.opens(10.5, 2, handle="handle-1")
-    book.asked_and_answered(12.0, 3, 2, ("name", "city"), missing=("city",))
-    book.ends(60.0)
-    assert status(book, "RESUME-7") == "pass"
-
-
-def test_resume_7_takes_the_last_answer_where_a_question_was_asked_again() -> None:
-    for first, second, expected in (((), ("name",), "fail"), (("name",), (), "pass")):
-        book = session_with("handle-1")
-        book.opens(10.5, 2, handle="handle-1")
-        book.asked_and_answered(12.0, 3, 2, ("name",), missing=first)
-        again = book.hears(20.0, 2, "What is my name?")
-        book.answers(20.1, 2, again, known=() if second else ("name",), missing=second)
-        book.ends(60.0)
-        assert status(book, "RESUME-7") == expected
-
-
-def test_resume_7_hears_a_spoken_question_by_its_utterance() -> None:
-    for utterance, expected in ((4, "fail"), (5, "unknown")):
-        book = session_with("handle-1")
-        book.opens(10.5, 2, handle="handle-1")
-        book.speaks(12.0, 4, speech_s=1.0, asks=("name",))
-        number = book.hears(15.0, 2, "", utterance=utterance)
-        book.answers(15.1, 2, number, missing=("name",))
-        book.ends(60.0)
-        assert status(book, "RESUME-7") == expected
-
-
-def test_resume_7_covers_a_fault_that_was_ridden_out() -> None:
-    for missing, expected in (((), "pass"), (("name",), "fail")):
-        book = Book()
-        book.opens(1.0, 1)
-        book.update(2.0, 1, "handle-1", facts=("name",))
-        book.fault(5.0, "network.stall", for_s=3.0)
-        book.asked_and_answered(12.0, 3, 1, ("name",), missing=missing)
-        book.ends(60.0)
-        assert status(book, "RESUME-7") == expected
-
-
-def test_resume_7_is_unknown_when_the_question_was_never_answered() -> None:
-    assert status(asked(answered=False), "RESUME-7") == "unknown"
-
-
-def test_resume_7_never_arises_before_a_drop_or_for_other_facts() -> None:
-    before = Book()
-    before.opens(1.0, 1)
-    before.update(2.0, 1, "handle-1", facts=("name",))
-    before.asked_and_answered(4.0, 3, 1, ("name",), missing=("name",))
-    before.ends(60.0)
-    assert status(before, "RESUME-7") == "not_applicable"
-    assert status(asked(("city", "name"), driven=False), "RESUME-7") == "not_applicable"
-    other = session_with("handle-1", facts=("job",))
-    other.opens(10.5, 2, handle="handle-1")
-    other.asked_and_answered(12.0, 3, 2, ("name",), missing=("name",))
-    other.ends(60.0)
-    assert status(other, "RESUME-7") == "not_applicable"
-
-
-def test_resume_7_owes_nothing_where_the_service_took_the_handle_back() -> None:
-    refused = session_with("handle-1")
-    refused.refused_dial(11.0, 2, "session_not_found", handle="handle-1")
-    refused.opens(11.5, 3, session="session-2")
-    refused.asked_and_answered(13.0, 3, 3, ("name",), missing=("name",))
-    refused.ends(60.0)
-    not_now = session_with("handle-1")
-    not_now.refused_dial(11.0, 2, "internal_error", handle="handle-1")
-    not_now.opens(15.5, 3, session="session-2")
-    not_now.asked_and_answered(17.0, 3, 3, ("name",), missing=("name",))
-    not_now.ends(60.0)
-    forgotten = session_with("handle-1")
-    forgotten.fault(9.0, "server.forget_context")
-    forgotten.opens(11.5, 3, handle="handle-1")
-    forgotten.asked_and_answered(13.0, 3, 3, ("name",), missing=("name",))
-    forgotten.ends(60.0)
-    for book in (refused, not_now, forgotten):
-        assert status(book, "RESUME-7") == "not_applicable"
-
-
-def test_resume_7_owes_nothing_to_a_program_that_was_started_again_and_starts_afresh() -> None:
-    for handle, expected in ((None, "not_applicable"), ("handle-1", "fail")):
-        book = Book()
-        book.opens(1.0, 1)
-        book.update(2.0, 1, "handle-1", facts=("name",))
-        book.fault(9.99, "client.restart")
-        book.link_ends(10.0, 1)
-        book.exits(10.1, None, signal="SIGKILL", asked=True)
-        book.add(10.5, ClientStarted(2))
-        book.opens(11.0, 2, handle=handle, session="session-2")
-        book.asked_and_answered(13.0, 3, 2, ("name",), missing=("name",))
-        book.ends(60.0)
-        assert status(book, "RESUME-7") == expected
-
-
-def test_resume_7_is_broken_by_a_fresh_start_that_nothing_called_for() -> None:
-    book = session_with("handle-1")
-    book.opens(10.5, 2, handle="handle-1")
-    book.is_left(11.0, 2)
-    book.opens(11.1, 3, session="session-2")
-    book.asked_and_answered(13.0, 3, 3, ("name",), missing=("name",))
-    book.ends(60.0)
-    assert statuses(book, "RESUME-2", "RESUME-7") == {"RESUME-2": "pass", "RESUME-7": "fail"}
-
-
 # Policy and evidence -------------------------------------------------------------------------------------------------
 
 
@@ -631,16 +494,10 @@ def test_clients_that_do_not_resume_are_not_held_to_handles(resumption: str) -> 
     assert f"resumption: {resumption}" in finding(book, "RESUME-2").summary
 
 
-def test_who_reseeds_must_know_the_facts_and_who_keeps_nothing_need_not() -> None:
-    for resumption, expected in (("reseed", "fail"), ("none", "not_applicable")):
-        book = asked(("name",), policy={"resumption": resumption}, checks=["RESUME-7"])
-        assert status(book, "RESUME-7") == expected
-
-
-@pytest.mark.parametrize("check", [check for check in CATALOGUE if check.startswith("RESUME")])
+@pytest.mark.parametrize("check", [*BY_HANDLE, "RESUME-5"])
 def test_every_rule_needs_what_it_says(check: str) -> None:
     wrong, _ = passed_over(None)
     right, _ = passed_over("handle-2")
     for kind in sorted(CATALOGUE[check].needs):
-        for book in (wrong, right, asked(), asked(("name",)), resumed_with("unknown-handle-1", "handle-1")):
+        for book in (wrong, right, resumed_with("unknown-handle-1", "handle-1")):
             assert status(book.without(kind), check) != "pass", kind
