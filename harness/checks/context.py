@@ -27,7 +27,7 @@ def facts_survive(view: View) -> Outcome:
     known: set[str] = set()
     unanswered: list[Fact[UserTurn]] = []
     for owed in asked:
-        answer = _last_answer(view, owed.turn)
+        answer = owed.answer
         if answer is None:
             unanswered.append(owed.turn)
             continue
@@ -63,6 +63,8 @@ class _Owed:
     """What a question may expect to be known."""
 
     turn: Fact[UserTurn]
+    answer: Fact[server.TurnAnswered] | None
+    """The last one; None: it was never answered."""
     facts: frozenset[str]
     """Facts asked for that the newest handle before some drop or fault held."""
     forgiven: frozenset[str]
@@ -76,7 +78,8 @@ def _owed(view: View, turn: Fact[UserTurn]) -> _Owed | None:
     owed: frozenset[str] = frozenset()
     forgiven: frozenset[str] = frozenset()
     newest: Handle | None = None
-    forgotten_n = _forgotten_before(view, turn)
+    answer = _last_answer(view, turn)
+    forgotten_n = _forgotten_before(view, answer.n if answer is not None else turn.n)
     for broken_n in _breaks_before(view, turn.t):
         handle = next((one for one in reversed(view.handles) if one.certain and one.usable and one.n < broken_n), None)
         if handle is None or not handle.facts & asked:
@@ -86,7 +89,7 @@ def _owed(view: View, turn: Fact[UserTurn]) -> _Owed | None:
             owed |= handle.facts & asked
         else:
             forgiven |= handle.facts & asked
-    return _Owed(turn, owed, forgiven - owed, newest) if newest is not None else None
+    return _Owed(turn, answer, owed, forgiven - owed, newest) if newest is not None else None
 
 
 def _breaks_before(view: View, t: float) -> Iterator[int]:
@@ -95,16 +98,16 @@ def _breaks_before(view: View, t: float) -> Iterator[int]:
     yield from (fault.in_force.n for fault in view.faults if fault.in_force is not None and fault.in_force.t <= t)
 
 
-def _forgotten_before(view: View, turn: Fact[UserTurn]) -> int:
-    """The last entry before `turn` with which all that had been known was lawfully gone; 0: none.
+def _forgotten_before(view: View, n: int) -> int:
+    """The last entry before `n` with which all that had been known was lawfully gone; 0: none.
 
     A fresh session had to be started, or the service itself forgot what was behind its handles.
     """
-    gone = [n for n in view.lawful_starts if n < turn.n]
+    gone = [start for start in view.lawful_starts if start < n]
     gone += [
         fault.in_force.n
         for fault in view.faults
-        if fault.act in _FORGETTING and fault.in_force is not None and fault.in_force.n < turn.n
+        if fault.act in _FORGETTING and fault.in_force is not None and fault.in_force.n < n
     ]
     return max(gone, default=0)
 

@@ -131,6 +131,16 @@ def test_resume_7_owes_nothing_where_the_service_took_the_handle_back(
     assert status(book, "RESUME-7") == expected
 
 
+def test_resume_7_looks_at_what_was_forgotten_before_the_answer_not_before_the_question() -> None:
+    book = session_with("handle-1")
+    book.turn(10.7, 3, "ask", "What is my name?", asks=("name",))
+    book.refused_dial(11.0, 2, "session_not_found", handle="handle-1")
+    book.opens(11.5, 3, session="session-2")
+    book.answers(12.0, 3, book.hears(11.9, 3, "What is my name?"), missing=("name",))
+    book.ends(60.0)
+    assert status(book, "RESUME-7") == "not_applicable"
+
+
 def test_resume_7_owes_what_was_told_again_and_is_held_again() -> None:
     book = session_with("handle-1")
     book.refused_dial(11.0, 2, "session_not_found", handle="handle-1")
