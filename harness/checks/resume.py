@@ -169,7 +169,7 @@ def handle_was_issued_here(view: View) -> Outcome:
             return broken(f"presented {what} on connection {connection.number}", connection.setup, connection.handle)
         shown += [known, connection.setup]
     if not shown:
-        return never_arose("no handle was presented")
+        return _not_by_handle(view) or never_arose("no handle was presented")
     return holds("every handle that was presented had been issued in this conversation", *shown)
 
 

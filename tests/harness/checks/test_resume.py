@@ -480,7 +480,9 @@ def test_resume_5_minds_an_empty_handle_only_where_there_was_one_to_present() ->
     assert status(refused, "RESUME-5") == "pass"
 
 
-def test_resume_5_applies_whatever_the_policy_says() -> None:
+def test_resume_5_applies_whatever_the_policy_says_once_a_handle_is_presented() -> None:
+    without = resumed_with(None, "handle-1", policy={"resumption": "reseed"}, checks=["RESUME-5"])
+    assert status(without, "RESUME-5") == "not_applicable"
     assert status(resumed_with("unknown-handle-1", policy={"resumption": "none"}), "RESUME-5") == "fail"
 
 
