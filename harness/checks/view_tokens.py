@@ -174,7 +174,7 @@ def presented_in(
             if refusal.t < gap.from_s or refusal.names_token:
                 continue
             named_handle = named_handle or refusal.names == "handle"
-            if first_try_s is None:
+            if first_try_s is None and tried.session is None:  # a session that was had and ended is no refused resume
                 first_try_s = tried.upgrade.t if tried.upgrade is not None else refusal.t
         excused = None
         if named_handle:

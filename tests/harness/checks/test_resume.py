@@ -194,6 +194,19 @@ def test_resume_2_lets_a_fresh_session_follow_at_once_when_the_handle_itself_was
     assert status(book, "RESUME-2") == expected
 
 
+@pytest.mark.parametrize("refusal", ["go_away_ignored", "idle", "internal_error_occurred", "quota"])
+def test_resume_2_takes_the_end_of_a_resumed_session_for_no_refusal_of_the_resume(refusal: str) -> None:
+    book = session_with("handle-1")
+    book.opens(10.5, 2, handle="handle-1")
+    book.update(12.0, 2, "handle-2")
+    if refusal == "go_away_ignored":
+        book.goes_away(25.0, 2)
+    book.closes(30.0, 2, 1008, refusal=refusal)
+    book.opens(30.5, 3, session="session-2")
+    book.ends(60.0)
+    assert status(book, "RESUME-2") == "fail"
+
+
 def test_resume_2_does_not_bring_a_refused_handle_s_elders_back_in_the_next_gap() -> None:
     book = session_with("handle-1", "handle-2")
     book.refused_dial(11.0, 2, "session_not_found", handle="handle-2")
