@@ -138,7 +138,7 @@ def comes_back_after_the_close(view: View) -> Outcome:
             continue
         elif view.leaving.hung_up is not None and view.leaving.hung_up.t < limit_s:
             continue  # nobody wants it back
-        elif turned_away := [dial for dial in gap.dials if gap.drop.t <= dial.t <= limit_s and dial.connection]:
+        elif turned_away := [one for one in gap.dials if one.connection and one.failed and one.t <= limit_s]:
             doubtful = unknown(
                 "dialled after the close that followed goAway, and was refused each time: the refusals say why",
                 gap.go_away,

@@ -354,3 +354,15 @@ def test_every_rule_needs_the_warning_and_the_sessions(check: str, kind: str) ->
 
 def test_goaway_4_needs_the_close() -> None:
     assert status(closed(back_s=16.0).without("close.sent"), "GOAWAY-4") != "pass"
+
+
+def test_goaway_4_does_not_judge_who_is_refused_for_another_reason() -> None:
+    book = closed(back_s=None)
+    book.refused_dial(15.4, 2, "http_401")
+    assert status(book, "GOAWAY-4") == "unknown"
+
+
+def test_goaway_1_holds_a_client_to_the_warning_that_it_answered_by_closing() -> None:
+    book = warned(None)
+    book.is_left(10.01, 1)
+    assert status(book, "GOAWAY-1") == "warn"

@@ -582,3 +582,14 @@ def test_retry_7_needs(kind: str) -> None:
     both.frame(6.0, 1, "realtime_input")
     both.frame(6.1, 2, "realtime_input")
     assert status(both.without(kind), "RETRY-7") != "pass"
+
+
+def test_retry_1_is_answered_by_a_dial_that_the_service_refuses() -> None:
+    book = Book()
+    book.opens(1.0, 1)
+    book.closes(10.0, 1, 1011)
+    book.fault(9.0, "server.refusal", for_s=20.0)
+    book.refused_dial(11.0, 2, "model_not_found")
+    book.tells(11.1, "gave_up")
+    book.ends(50.0)
+    assert status(book, "RETRY-1") == "pass"
