@@ -31,7 +31,7 @@ def measure(view: View) -> Mapping[str, object]:
         "recovery_s": [recovery_s(gap, turns_s) for gap in view.drops],
         "speech_lost_ms": milliseconds(lost) if spoken else None,
         "speech_doubled_ms": milliseconds(sum(length(one.doubled) for one in spoken)) if spoken else None,
-        "detection_s": [_detection_s(gap) for gap in view.gaps if gap.end.silent],
+        "detection_s": [_detection_s(gap, view.leaving.asked_s) for gap in view.gaps if gap.end.silent],
         "harness_lag_ms": _lag_ms(
             [lag for fault in view.faults for lag in (fault.lag_ms, fault.lifted_lag_ms) if lag is not None]
         ),
@@ -52,9 +52,9 @@ def recovery_s(gap: Gap, turns_s: Sequence[float]) -> float | None:
     return round(max(0.0, content_s - gap.ready_s), 3)
 
 
-def _detection_s(gap: Gap) -> float | None:
-    """From the silent fault to the client's leaving the link; None: it never noticed."""
-    return None if math.isinf(gap.known_s) else round(max(0.0, gap.known_s - gap.end.loss_s), 3)
+def _detection_s(gap: Gap, asked_s: float) -> float | None:
+    """From the silent fault to the client's leaving the link; None: it had not noticed when it was told to leave."""
+    return None if gap.known_s >= asked_s or math.isinf(gap.known_s) else round(gap.known_s - gap.end.loss_s, 3)
 
 
 def _lag_ms(lags: Sequence[float]) -> Mapping[str, float] | None:

@@ -162,6 +162,15 @@ def test_detection_runs_from_the_silence_to_leaving(left_s: float | None, expect
     assert figures(book)["detection_s"] == expected
 
 
+def test_who_leaves_because_the_user_hangs_up_has_noticed_nothing() -> None:
+    book = Book()
+    book.opens(1.0, 1)
+    book.fault(5.0, "network.blackhole", for_s=40.0)
+    book.hangs_up(9.0)
+    book.drops_own_end(9.1, 1)
+    assert figures(book)["detection_s"] == [None]
+
+
 def test_only_silent_faults_are_detected() -> None:
     book = Book()
     book.opens(1.0, 1)
