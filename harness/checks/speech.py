@@ -136,8 +136,8 @@ def _mishandled(view: View, spoken: Spoken, gap: Gap, span: Span, lost_spans: Se
         return _doubt(view, lost) or broken(told, spoken.turn, gap.drop)
     promised = f"its tail of {how.tail:g} s" if isinstance(how, GapSpeechTail) else "all of it"
     told = (
-        f"{_ms(lost)} of the {_ms(length([span]))} spoken between the known drop and the next session never arrived; by the "
-        f"client's policy {promised} is replayed"
+        f"{_ms(lost)} of the {_ms(length([span]))} spoken between the known drop and the next session never arrived; "
+        f"by the client's policy {promised} is replayed"
     )
     return _doubt(view, lost) or broken(told, spoken.turn, gap.drop, gap.next.session if gap.next else None)
 
