@@ -33,7 +33,7 @@ def spent_token_stays_spent(view: View) -> Outcome:
         if given.resume_spends_use or connection.starts_anew:
             shown.append(token.label)
             evidence += [used_up, connection.upgrade, connection.setup]
-        elif connection.setup is None:
+        elif connection.setup is None and not (_turned_away(connection) and given.policy.token_per == "session"):
             unseen = connection
     if shown:
         labels = sorted(set(shown), key=shown.index)
@@ -108,6 +108,11 @@ def token_is_used_in_its_window(view: View) -> Outcome:
     if not in_time:
         return never_arose("no ephemeral token was presented for a new session")
     return holds("every token for a new session was presented within its window", *in_time)
+
+
+def _turned_away(connection: Connection) -> bool:
+    """The upgrade itself was refused, so that there could be no setup."""
+    return connection.answer is not None and connection.answer.event.refusal is not None
 
 
 def _before(fact: Numbered | None, connection: Connection) -> bool:

@@ -79,6 +79,20 @@ def test_auth_1_is_unknown_when_the_setup_behind_a_spent_token_was_never_seen() 
     assert kinds(evidence_of(book, "AUTH-1")) == {"upgrade.received"}
 
 
+@pytest.mark.parametrize(("token_per", "expected"), [("session", "pass"), ("dial", "unknown")])
+def test_auth_1_believes_a_client_with_a_token_for_each_session_that_a_refused_dial_was_to_resume(
+    token_per: str, expected: str
+) -> None:
+    book = Book(policy={"token_per": token_per})
+    book.opens(1.0, 1, token="token-1")
+    book.update(2.0, 1, "handle-1")
+    book.cut(5.0, 1)
+    book.dials(5.5, 2, token="token-1", status=401, refusal="http_401")
+    book.opens(6.0, 3, token="token-2", handle="handle-1")
+    book.ends(60.0)
+    assert status(book, "AUTH-1") == expected
+
+
 def test_auth_1_counts_uses() -> None:
     for left, expected in ((1, "not_applicable"), (0, "fail")):
         book = Book()
