@@ -38,8 +38,10 @@ from tests.harness.checks.stored_journals import (
 )
 
 TODAY = datetime.date(2026, 12, 1)
-INCONCLUSIVE_BY_RULE = {"reference.refuse"}
+INCONCLUSIVE_BY_RULE = {"reference.dials_refused"}
 """Refused dials leave no trace: what counts them cannot be judged."""
+LEAVES_A_STALLED_LINK_OPEN = "abandons-links.tunnel~stays"
+"""No broken client of the catalogue: it redials while its link is stalled, and has two live links afterwards."""
 DO_NOTHING = {
     "do-nothing.drop_idle": ExitCode.FAILED,
     "do-nothing.goaway_idle~ahead": ExitCode.FAILED,
@@ -78,12 +80,17 @@ def test_every_rule_has_a_journal_that_holds_it_and_one_that_breaks_it() -> None
     assert broken == set(CATALOGUE) - {"SELF-1"}
 
 
-@pytest.mark.parametrize("name", RIGHT)
+@pytest.mark.parametrize("name", [name for name in RIGHT if name != LEAVES_A_STALLED_LINK_OPEN])
 def test_a_right_client_passes(name: str) -> None:
     verdict = judged(stored(name))
     assert [one for one in verdict.checks if trips(one.status)] == []
     expected = ExitCode.INCONCLUSIVE if name in INCONCLUSIVE_BY_RULE else ExitCode.PASSED
     assert verdict.exit_code is expected, [one for one in verdict.checks if one.status == "unknown"]
+
+
+def test_who_leaves_a_stalled_link_open_has_two_sessions_when_the_stall_is_over() -> None:
+    tripped = [check for check, status in findings(stored(LEAVES_A_STALLED_LINK_OPEN)).items() if trips(status)]
+    assert tripped == ["RETRY-7"]
 
 
 @pytest.mark.parametrize("name", WRONG)
