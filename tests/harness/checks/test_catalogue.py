@@ -73,7 +73,10 @@ def names_read(path: Path) -> Iterator[tuple[int, str]]:
 
     One that goes straight into the verdict of a run that could not be judged is none.
     """
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    text = path.read_text(encoding="utf-8")
+    if not re.search(r"client_name|(client|config)\.name", text):
+        return
+    tree = ast.parse(text)
     passed_on = {
         given.value
         for call in ast.walk(tree)
@@ -97,9 +100,10 @@ def names_read(path: Path) -> Iterator[tuple[int, str]]:
                 yield node.lineno, f"{last}.name"
 
 
-@pytest.mark.parametrize("path", [*JUDGING, *PLAYING], ids=lambda path: str(path.relative_to(ROOT)))
-def test_nothing_that_judges_plays_or_fakes_reads_a_client_s_name(path: Path) -> None:
-    assert list(names_read(path)) == []
+def test_nothing_that_judges_plays_or_fakes_reads_a_client_s_name() -> None:
+    found = {str(path.relative_to(ROOT)): list(names_read(path)) for path in [*JUDGING, *PLAYING]}
+    assert len(found) > 60
+    assert {path: names for path, names in found.items() if names} == {}
 
 
 def test_the_search_for_names_finds_them(tmp_path: Path) -> None:
