@@ -136,7 +136,7 @@ CHECKS = (
         title="What was said before the drop is known after it",
         rule=(
             "Facts taught before the fault, and held by the newest handle received, are known after it: asked, the "
-            "service answers right."
+            "service answers right. Where the service took that handle back, nothing is owed."
         ),
         evidence="Facts in `handle.issued`, the questions of the story, and what the answers knew or lacked.",
         fix=(

@@ -236,7 +236,10 @@ CHECKS = (
         id="GOAWAY-1",
         level=Level.SHOULD,
         title="The warning is heeded",
-        rule="After goAway the client is on a new connection before `timeLeft` runs out.",
+        rule=(
+            "After goAway the client is on a new connection before `timeLeft` runs out; with `go_away: after_turn`, "
+            "unless a turn of the model lasted until then."
+        ),
         evidence="The `goAway` frame and its `timeLeft`, and the next session that started.",
         fix="On goAway let the running turn end if there is time, close the socket, and resume with the newest handle.",
         seen_in=(

@@ -273,7 +273,8 @@ CHECKS = (
         rule=(
             "An abnormal end (no close frame, RST, 1001, 1011, 1012, 1013) leads to a new dial within 30 s of the link "
             "being there, and of the moment by which the client must have noticed; with `redial: on_demand` or "
-            "`manual`, of the next user input."
+            "`manual`, of the next user input. A client that gave up meanwhile, after as long or as many attempts as "
+            "its policy says (`gives_up`), need not."
         ),
         evidence="How each session ended, when the link was there again, and the dials that followed.",
         fix="Run the session in a loop that treats every end but a hang-up as a reason to dial again.",
