@@ -218,7 +218,7 @@ def test_life_3_needs(kind: str) -> None:
     assert status(book.without(kind), "LIFE-3") == "unknown"
 
 
-def test_both_rules_come_from_facts_of_both_sides() -> None:
+def test_life_1_points_at_the_very_turn_that_the_service_heard() -> None:
     book = lives()
     book.probes(20.0, 1)
     book.ends(30.0)
