@@ -18,6 +18,7 @@ from fake_server.model import FakeModel
 from fake_server.profiles import Method, ModelProfile, check_setup, profile_of
 from fake_server.refusals import Refusal, find_refusal
 from fake_server.resumption import Handles, Rejected
+from fake_server.token_calls import NEW_KEY_PREFIX, KeyState
 from fake_server.tokens import Admitted, TokenLedger, TokenRefused
 from fake_server.wire.payload import handle_label
 
@@ -135,7 +136,12 @@ class Service:
         self.labels = labels
         self.api_key = secrets.api_key
         self.model = FakeModel(behaviour.facts)
-        self.tokens = TokenLedger(behaviour.tokens, new_secret=secrets.token_part, dialect=behaviour.dialect)
+        self.tokens = TokenLedger(
+            behaviour.tokens,
+            new_secret=secrets.token_part,
+            dialect=behaviour.dialect,
+            unknown_fields=behaviour.unknown_fields,
+        )
         self.handles: Handles[History] = Handles(behaviour.resumption, new_handle=secrets.handle)
         self._sessions: dict[str, ServiceSession] = {}
         self._turns = 0
@@ -147,11 +153,13 @@ class Service:
         self._turns += 1
         return self._turns
 
-    def key_state(self, key: str) -> Literal["valid", "missing", "wrong"]:
+    def key_state(self, key: str) -> KeyState:
         """What an API key is worth here."""
         if not key:
             return "missing"
-        return "valid" if key == self.api_key else "wrong"
+        if key == self.api_key:
+            return "valid"
+        return "wrong_new_format" if key.startswith(NEW_KEY_PREFIX) else "wrong"
 
     def wall_to_monotonic_s(self, wall_s: float) -> float:
         """The monotonic time of a wall time."""
@@ -172,8 +180,7 @@ class Service:
 
     def admit(self, caller: Caller, setup: Mapping[str, Any], now_s: float) -> Admission | Denied:
         """Judge a well-formed setup, and do all that accepting it means."""
-        resumption = setup.get("sessionResumption") or {}
-        handle = resumption.get("handle")
+        handle = _handle_of(setup)
         ordered = self._take_ordered("setup", bool(handle), now_s)
         if ordered is not None:
             told = self._handle_presented(caller, handle, ordered.name)
@@ -185,11 +192,13 @@ class Service:
         if credential is not None and credential.kind == "key" and credential.secret != self.api_key:
             return self._deny("api_key_invalid")
         if credential is not None and by_token:
-            judged = self.tokens.admit(credential.secret, resume=bool(handle), now_s=self.clock.wall_s())
+            # Whether this resumes is for the setup that counts to say: a token may take the client's handle away.
+            effective = self.tokens.apply_constraints(credential.secret, setup)
+            resume = bool(_handle_of(effective))
+            judged = self.tokens.admit(credential.secret, resume=resume, now_s=self.clock.wall_s())
             if isinstance(judged, TokenRefused):
                 return self._deny(judged.refusal, effects=self._handle_presented(caller, handle, judged.refusal))
             admitted = judged
-            effective = self.tokens.apply_constraints(credential.secret, setup)
         refused = check_setup(
             effective,
             service=caller.service,
@@ -201,8 +210,7 @@ class Service:
             self._give_back(admitted)
             told = self._handle_presented(caller, handle, refused.refusal)
             return Denied(find_refusal(refused.refusal), refused.reason, False, told)
-        effective_handle = (effective.get("sessionResumption") or {}).get("handle")
-        return self._admit_session(caller, effective, effective_handle, admitted, now_s)
+        return self._admit_session(caller, effective, _handle_of(effective), admitted, now_s)
 
     def _admit_session(
         self, caller: Caller, setup: Mapping[str, Any], handle: str | None, token: Admitted | None, now_s: float
@@ -228,9 +236,9 @@ class Service:
             told = (*told, *session.owner.detach())
         return Admission(session, setup, profile, past, self.labels.name("handle", handle), token, told)
 
-    def refusal_after_setup(self, now_s: float) -> Refusal | None:
+    def refusal_after_setup(self, admission: Admission, now_s: float) -> Refusal | None:
         """The refusal that comes right after setupComplete, where one is ordered."""
-        return self._take_ordered("after_setup", None, now_s)
+        return self._take_ordered("after_setup", admission.past is not None, now_s)
 
     def _handle_presented(self, caller: Caller, handle: str | None, refusal: str | None) -> tuple[Effect, ...]:
         if handle is None:
@@ -305,6 +313,11 @@ def _stage(row: Refusal) -> str:
     if row.is_http:
         return "upgrade"
     return "after_setup" if row.phase == "after_setup" else "setup"
+
+
+def _handle_of(setup: Mapping[str, Any]) -> str | None:
+    handle: str | None = (setup.get("sessionResumption") or {}).get("handle")
+    return handle
 
 
 def _reason_values(caller: Caller, setup: Mapping[str, Any]) -> dict[str, str]:

@@ -177,7 +177,7 @@ class Session(OrderedConnection):
         session_id = session.label if SERVICES[self.caller.service].session_id else None
         self._out.put(Send(wire.setup_complete(session_id), tuple(told)))
         self._start_timers(admission, at_s)
-        refused = self._service.refusal_after_setup(at_s)
+        refused = self._service.refusal_after_setup(admission, at_s)
         if refused is not None:
             self._refuse(refused, at_s, deliberate=True)
             return
