@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import orjson
@@ -19,6 +19,7 @@ from fake_server.labels import Labels
 from fake_server.profiles import match_live_path
 from fake_server.secret_values import SecretValues, seeded_secrets
 from fake_server.session import Session
+from fake_server.tokens import Minted
 
 PLAIN = "/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent"
 CONSTRAINED = PLAIN + "Constrained"
@@ -44,9 +45,21 @@ class House:
         self.behaviour = Behaviour(**changes)
         self.control = Control(self.behaviour, clock=self.clock, labels=self.labels, secrets=self.secrets)
         self.callers: list[Caller] = []
+        self.watch: Callable[[Caller, list[Effect]], None] | None = None
+        """Sees everything that is to be done, as it comes."""
 
     def mint(self) -> str:
-        return self.control.service.tokens.mint_by_rules(now_s=self.clock.wall_s()).name
+        """By the rules alone, as the stand-in backend does."""
+        name = self.control.service.tokens.mint_by_rules(now_s=self.clock.wall_s()).name
+        self.labels.name("token", name)
+        return name
+
+    def mint_as(self, **body: Any) -> str:
+        """By a token call with this body."""
+        minted = self.control.service.tokens.mint(orjson.dumps(body), now_s=self.clock.wall_s())
+        assert isinstance(minted, Minted), minted
+        self.labels.name("token", minted.name)
+        return minted.name
 
     def dial(self, *, token: str | None = None, key: str | None = None, path: str | None = None) -> Caller:
         query = {"access_token": token} if token else {"key": key if key is not None else self.secrets.api_key}
@@ -102,6 +115,8 @@ class Caller:
 
     def take(self, effects: list[Effect]) -> None:
         now_s = self.house.clock.monotonic_s()
+        if self.house.watch is not None:
+            self.house.watch(self, effects)
         for effect in effects:
             self.effects.append(effect)
             if isinstance(effect, Send):
@@ -110,8 +125,9 @@ class Caller:
             elif isinstance(effect, Tell):
                 self.told.append(effect.event)
 
-    def send(self, message: Mapping[str, Any]) -> None:
-        self.take(self.session.received(orjson.dumps(message), self.house.clock.monotonic_s()))
+    def send(self, message: Mapping[str, Any] | bytes | str) -> None:
+        data = message if isinstance(message, (bytes, str)) else orjson.dumps(message)
+        self.take(self.session.received(data, self.house.clock.monotonic_s()))
 
     def set_up(self, **setup: Any) -> Caller:
         self.send({"setup": {"model": f"models/{DEFAULT_MODEL}", **setup}})
