@@ -117,7 +117,7 @@ class HttpApi:
 
 def refused_upgrade(row: Refusal) -> web.Response:
     """A refusal by HTTP in Google's own envelope."""
-    return _error(row.code, row.reason())
+    return _error(row.code, row.reason(), headers=_retry_after(row))
 
 
 def _error(status: int, message: str, *, headers: Mapping[str, str] | None = None) -> web.Response:
@@ -130,5 +130,5 @@ def _json(status: int, body: Mapping[str, Any], headers: Mapping[str, str] | Non
     return web.Response(status=status, body=data, content_type="application/json", charset="utf-8", headers=headers)
 
 
-def _retry_after(failure: FailTokenCalls) -> Mapping[str, str] | None:
+def _retry_after(failure: FailTokenCalls | Refusal) -> Mapping[str, str] | None:
     return None if failure.retry_after_s is None else {"Retry-After": f"{failure.retry_after_s:g}"}

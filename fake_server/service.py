@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
 from fake_server.acts import FailTokenCalls, Refuse, SlowTokenCalls
@@ -15,9 +15,10 @@ from fake_server.events import HandlePresented
 from fake_server.history import History
 from fake_server.labels import Labels
 from fake_server.model import FakeModel
-from fake_server.profiles import Method, ModelProfile, check_setup, profile_of
+from fake_server.profiles import Method, ModelProfile, profile_of
 from fake_server.refusals import Refusal, find_refusal
 from fake_server.resumption import Handles, Rejected
+from fake_server.setup_rules import check_setup
 from fake_server.token_calls import NEW_KEY_PREFIX, KeyState
 from fake_server.tokens import Admitted, TokenLedger, TokenRefused
 from fake_server.wire.payload import handle_label
@@ -64,6 +65,8 @@ class ServiceSession:
     """The past, as it was when the last connection ended."""
     answered_turn: int = 0
     """The newest turn whose answer came to an end (or was interrupted)."""
+    video_since_s: float | None = None
+    """When the first picture came; None: there was none."""
 
     def past(self) -> History:
         """All of it, up to now."""
@@ -135,7 +138,7 @@ class Service:
         self.clock = clock
         self.labels = labels
         self.api_key = secrets.api_key
-        self.model = FakeModel(behaviour.facts)
+        self.model = FakeModel(behaviour.facts, behaviour.script.replies)
         self.tokens = TokenLedger(
             behaviour.tokens,
             new_secret=secrets.token_part,
@@ -147,6 +150,11 @@ class Service:
         self._turns = 0
         self._ordered: list[_Ordered] = []
         self._token_faults: list[_OrderedTokenFault] = []
+
+    @property
+    def sessions_held(self) -> int:
+        """Sessions that a connection carries now."""
+        return sum(session.owner is not None for session in self._sessions.values())
 
     def next_turn(self) -> int:
         """A number for one more user turn."""
@@ -205,6 +213,7 @@ class Service:
             version=caller.version,
             served=(self.behaviour.model,),
             by_token=by_token,
+            any_voice=self.behaviour.voices == "any",
         )
         if refused is not None:
             self._give_back(admitted)
@@ -258,7 +267,8 @@ class Service:
     def order_refusal(self, act: Refuse, now_s: float) -> None:
         """Coming dials are refused."""
         until_s = None if act.for_s is None else now_s + act.for_s
-        self._ordered.append(_Ordered(act, find_refusal(act.refusal), until_s, act.times))
+        row = replace(find_refusal(act.refusal), retry_after_s=act.retry_after_s)
+        self._ordered.append(_Ordered(act, row, until_s, act.times))
 
     def order_token_fault(self, act: FailTokenCalls | SlowTokenCalls, now_s: float) -> None:
         """Coming token calls fail, or are slow; without any bound until the order is lifted."""
@@ -326,4 +336,4 @@ def _reason_values(caller: Caller, setup: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _without_unanswered(past: History) -> History:
-    return History(past.known, past.tokens, past.audio_samples, None, past.tool_calls, past.speech)
+    return replace(past, unanswered=None)

@@ -19,6 +19,7 @@ from fake_server.wire.building import (
     tool_call_cancellation,
     transcription,
     usage_metadata,
+    vad_signal,
     voice_activity,
 )
 from fake_server.wire.inspection import invalid_reason, what_is
@@ -52,6 +53,7 @@ __all__ = [
     "transcription",
     "truncate_reason",
     "usage_metadata",
+    "vad_signal",
     "voice_activity",
     "what_is",
 ]

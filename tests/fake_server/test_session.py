@@ -469,6 +469,9 @@ def test_ordered_refusals_hit_the_dials_they_name() -> None:
     house.act(quota)
     poor = house.dial().set_up()
     assert poor.marks() == ["setup_complete"]
+    house.advance(0.79)
+    assert poor.closes() == []
+    house.advance(0.01)
     assert poor.closes() == [(1011, "quota")]
     house.lift(quota)
     assert house.dial().set_up().session.live
