@@ -34,7 +34,8 @@ class Result:
     steps: Mapping[str, Mapping[str, str | None]]
     """Step → `status` and `reason`."""
     wire: Mapping[str, Any]
-    """How it came: `api_version` of `dial_key`, where `key` and `token` stood, and the `close` code of `hang_up`."""
+    """How it came: `api_version` of `dial_key`, where `key` and `token` stood, and the `close` code of `hang_up`,
+    or `fin` where no close frame came."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +158,13 @@ class _Story:
         if not spoken.audio_bytes:
             raise MismatchError("no audio was sent")
 
+    def ended_by_client(self, connection: int) -> Entry:
+        """The client's end of a connection: its close, or, from an SDK that sends no close frame, that of the link."""
+        for entry, ended in self.all_of(server.ConnectionEnded, anywhere=True):
+            if ended.connection == connection and ended.how == "fin":
+                return entry
+        return self.closed_by_client(connection)[0]
+
     def closed_by_client(self, connection: int) -> tuple[Entry, server.CloseReceived]:
         """The client's own close of a connection, in good order."""
         entry, close = self.one(
@@ -188,7 +196,7 @@ class _Story:
         ]
         if not issued:
             raise MismatchError("no handle had been issued")
-        closed_at, _ = self.closed_by_client(issued[-1][1].connection)
+        closed_at = self.ended_by_client(issued[-1][1].connection)
         if closed_at.n > started_at.n:
             raise MismatchError("it was dialled before the old session was closed")
         unread = [event.handle for entry, event in issued if closed_at.t - entry.t < ON_ITS_WAY_S]
@@ -216,7 +224,7 @@ def _dial_key(story: _Story) -> None:
     kinds = {credential.kind for credential in upgrade.credentials}
     if started.token is not None or kinds != {"key"} or upgrade.method != "plain":
         raise MismatchError(f"it came with {', '.join(sorted(kinds)) or 'nothing'}, on {upgrade.method}")
-    story.closed_by_client(started.connection)
+    story.ended_by_client(started.connection)
 
 
 def _refusal(story: _Story) -> None:
@@ -305,7 +313,7 @@ def _go_away(story: _Story) -> None:
     if story.saw["time_left_s"] not in (left_s, None):
         raise MismatchError(f"the program saw {story.saw['time_left_s']!r} s left, {left_s!r} s were sent")
     started_at, _, closed_at = story.resumed()
-    story.closed_by_client(sent.connection)
+    story.ended_by_client(sent.connection)
     if not sent_at.t < closed_at.t <= started_at.t < sent_at.t + left_s:
         raise MismatchError("it was not in a new session before the time was over")
     story.remembers()
@@ -344,12 +352,14 @@ def _wire(entries: Sequence[Entry], steps: Mapping[str, Step]) -> dict[str, Any]
         return next((event for event in events if isinstance(event, server.UpgradeReceived)), None)
 
     by_key, by_token = dial("dial_key"), dial("dial_token")
-    closes = [entry.event for entry in entries if isinstance(entry.event, server.CloseReceived)]
+    started = [entry.event for entry in entries if isinstance(entry.event, server.SessionStarted)]
+    ends = [entry.event for entry in entries if isinstance(entry.event, server.CloseReceived | server.ConnectionEnded)]
+    last = next((end for end in ends if started and end.connection == started[-1].connection), None)
     return {
         "api_version": by_key and by_key.version,
         "key": sorted(credential.where for credential in by_key.credentials) if by_key else [],
         "token": sorted(credential.where for credential in by_token.credentials) if by_token else [],
-        "close": closes[-1].code if closes else None,
+        "close": last.how if isinstance(last, server.ConnectionEnded) else last and last.code,
     }
 
 

@@ -69,7 +69,7 @@ def _cell(step: Mapping[str, str | None], remarks: list[str]) -> str:
 def _wire(one: Toured) -> list[str]:
     wire = one["wire"]
     over = " and ".join({"on": "TLS", "off": "plain text"}[tls] for tls in one["tls"])
-    code = "no code (1005)" if wire["close"] is None else str(wire["close"])
+    code = {None: "no code (1005)", "fin": "no close frame"}.get(wire["close"], str(wire["close"]))
     ways = [", ".join(f"`{where}`" for where in wire[kind]) or "none" for kind in ("key", "token")]
     return [f"`{one['client']}` {one['version']}", str(wire["api_version"]), *ways, over, code]
 

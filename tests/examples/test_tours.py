@@ -257,6 +257,17 @@ def test_the_newest_handle_may_not_have_been_read_when_the_client_closes(tours: 
     assert tours["compare"].compare(journal([*events[:close], update, *events[close:]])).complaints == ()
 
 
+def test_a_client_without_close_frames_can_do_all_but_hang_up_in_good_order(tours: dict[str, ModuleType]) -> None:
+    events = [entry.event for entry in _Tour().write().entries]
+    for n, event in enumerate(events):
+        if isinstance(event, server.CloseReceived):
+            events[n] = server.ConnectionEnded(event.connection, "fin")
+    compared = tours["compare"].compare(journal(events))
+
+    assert [one.partition(" ")[0] for one in compared.complaints] == ["hang_up"]
+    assert compared.result.wire["close"] == "fin"
+
+
 def test_the_table_is_what_the_stored_results_make(tours: dict[str, ModuleType]) -> None:
     results = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(TOURS.glob("*/result.json"))]
     page = TOURS.parents[1] / "docs" / "reference" / "sdk-support.md"

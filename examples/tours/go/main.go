@@ -18,10 +18,12 @@ const module = "google.golang.org/genai"
 
 const missingModel = "gemini-none-live"
 
-// closeRemark is true of every close by this SDK: Session.Close closes the TCP link.
-const closeRemark = "Session.Close sends no close frame, it closes the TCP link"
+var (
+	errNoSession = errors.New("no session")
 
-var errNoSession = errors.New("no session")
+	// Not possible: the SDK gives no other way to end a session.
+	errNoCloseFrame = errors.New("Session.Close sends no close frame, it only closes the TCP link")
+)
 
 type fields = map[string]any
 
@@ -70,6 +72,9 @@ func main() {
 		if err != nil {
 			line["status"], remark = "failed", err.Error()
 		}
+		if err == errNoCloseFrame {
+			line["status"] = "not_possible"
+		}
 		if remark != "" {
 			line["reason"] = remark
 		}
@@ -100,7 +105,7 @@ func (t *tour) dialKey() (fields, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	return nil, closeRemark, call.close()
+	return nil, "", call.close()
 }
 
 func (t *tour) refusal() (fields, string, error) {
@@ -224,7 +229,10 @@ func (t *tour) goAway() (fields, string, error) {
 }
 
 func (t *tour) hangUp() (fields, string, error) {
-	return nil, closeRemark, t.call.close()
+	if err := t.call.close(); err != nil {
+		return nil, "", err
+	}
+	return nil, "", errNoCloseFrame
 }
 
 // resume closes the call, resumes it by the newest handle, and asks for the fact that was told before.
@@ -235,14 +243,18 @@ func (t *tour) resume(saw fields) (fields, string, error) {
 		return saw, "", closed
 	}
 	saw["handle"] = t.handles.get()
-	call, err := redial(t.model, &t.handles)
+	call, refused, err := redial(t.model, &t.handles)
 	if err != nil {
 		return saw, "", err
 	}
 	t.call = call
+	remark := ""
+	if refused {
+		remark = "without a close frame the session counts as dropped, and a resume right after it is refused"
+	}
 	got, err := t.sayAndHear("What is my city?")
 	saw["heard"] = got.heard
-	return saw, "", err
+	return saw, remark, err
 }
 
 func (t *tour) sayAndHear(text string) (turn, error) {

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/gorilla/websocket"
 	"google.golang.org/genai"
 )
 
@@ -104,17 +105,34 @@ func dial(credential, version, model, handle string, kept *handles) (*call, erro
 	}
 }
 
-// redial resumes the newest handle with a fresh token.
-func redial(model string, kept *handles) (*call, error) {
+// redial resumes the newest handle with a fresh token. Since a session is left without a close frame, the service may
+// take it for dropped: it refuses to resume it for about a second then, by 1011. So this tries again, like an app.
+func redial(model string, kept *handles) (made *call, refused bool, err error) {
 	handle := kept.get()
 	if handle == "" {
-		return nil, errors.New("no handle came")
+		return nil, false, errors.New("no handle came")
 	}
-	token, err := mint()
-	if err != nil {
-		return nil, err
+	deadline := time.Now().Add(patience)
+	for {
+		token, err := mint()
+		if err != nil {
+			return nil, refused, err
+		}
+		made, err := dial(token, tokenVersion, model, handle, kept)
+		if !websocket.IsCloseError(closeError(err), websocket.CloseInternalServerErr) || time.Now().After(deadline) {
+			return made, refused, err
+		}
+		refused = true
+		time.Sleep(time.Second)
 	}
-	return dial(token, tokenVersion, model, handle, kept)
+}
+
+// closeError is the close frame inside an error of the SDK, or the error as it is.
+func closeError(err error) error {
+	if closed := (*websocket.CloseError)(nil); errors.As(err, &closed) {
+		return closed
+	}
+	return err
 }
 
 func config(handle string) *genai.LiveConnectConfig {

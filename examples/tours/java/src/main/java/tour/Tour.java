@@ -23,7 +23,6 @@ import javax.sound.sampled.AudioSystem;
 public final class Tour {
     private static final ObjectMapper JSON = new ObjectMapper();
     private static final String MISSING_MODEL = "gemini-none-live";
-    private static final String CLOSE_REMARK = "that a session is closed is told in the SDK's log alone";
 
     private final String model = System.getenv("HARNESS_MODEL");
     private final CloseLog log = CloseLog.open();
@@ -110,7 +109,7 @@ public final class Tour {
 
     private String dialKey(Map<String, Object> saw) throws Exception {
         Call.dial(Call.withKey(), model, null, new AtomicReference<>()).close(log);
-        return CLOSE_REMARK;
+        return null;
     }
 
     private String refusal(Map<String, Object> saw) throws Exception {
@@ -200,7 +199,7 @@ public final class Tour {
 
     private String hangUp(Map<String, Object> saw) throws Exception {
         call.close(log);
-        return CLOSE_REMARK;
+        return "that the session is closed is told in the SDK's log alone";
     }
 
     /** Closes the call, resumes it by the newest handle with a fresh token, and asks for what was told before. */
