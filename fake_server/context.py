@@ -22,9 +22,9 @@ class Window:
         if compression is not None:
             given = compression.get("triggerTokens")
             usual = None if limit_tokens is None else limit_tokens * 8 // 10
-            self._trigger = given or usual
+            self._trigger = max(0, given) if given else usual
             target = (compression.get("slidingWindow") or {}).get("targetTokens")
-            self._target = target if target is not None else (self._trigger or 0) // 2
+            self._target = max(0, target) if target is not None else (self._trigger or 0) // 2
 
     def holds(self, memory: Memory) -> bool:
         """Whether all fits, after the oldest was let go where compression was asked for; False: the context is full."""
