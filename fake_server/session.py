@@ -37,9 +37,8 @@ class Session(OrderedConnection):
         self._cadence: Cadence | None = None
         self._idle_s: float | None = None
         self._unlimited = False
-        self._last_input_s = self._last_traffic_s = now_s
+        self._last_input_s = self._last_traffic_s = self._opened_s = now_s
         self._set(Timer.SETUP, self._limits.setup_within_s, now_s)
-        self._set(Timer.GO_AWAY, self._limits.go_away_after_s, now_s)
 
     # ---- events from the client and the network
 
@@ -230,6 +229,8 @@ class Session(OrderedConnection):
             self._due[Timer.UPDATE] = at_s + self._cadence.first_after_s
         self._idle_s = admission.profile.idle_s if self._limits.idle_s == "model" else self._limits.idle_s
         self._last_input_s = at_s
+        if self._limits.go_away_after_s is not None:  # counted from the dial, but nothing comes before setupComplete
+            self._due[Timer.GO_AWAY] = max(at_s, self._opened_s + self._limits.go_away_after_s)
         self._set(Timer.IDLE, self._idle_s, at_s)
         self._set(Timer.DEAD_CLIENT, self._limits.dead_client_s, at_s)
         self._unlimited = "contextWindowCompression" in admission.setup

@@ -69,7 +69,7 @@ def check_setup(
     if len(modalities) > 1:
         return _refused("invalid_argument")
     if modalities[0] not in profile.modalities:
-        return _refused(profile.text_refusal, modalities=modalities[0], model=model)
+        return _refused(profile.text_refusal, modalities=str(modalities[0]), model=model)
     asked = _Asked(setup, config, profile, service, any_voice)
     return next((_refused(name) for name, breaks in _RULES if breaks(asked)), None)
 

@@ -17,6 +17,7 @@ from fake_server.effects import Close, Effect, Send, Tell
 from fake_server.events import ServerEvent
 from fake_server.labels import Labels
 from fake_server.profiles import match_live_path
+from fake_server.refusals import Refusal
 from fake_server.secret_values import SecretValues, seeded_secrets
 from fake_server.session import Session
 from fake_server.tokens import Minted
@@ -62,6 +63,15 @@ class House:
         return minted.name
 
     def dial(self, *, token: str | None = None, key: str | None = None, path: str | None = None) -> Caller:
+        """A client that is answered by 101."""
+        answered = self.try_dial(token=token, key=key, path=path)
+        assert isinstance(answered, Caller)
+        return answered
+
+    def try_dial(
+        self, *, token: str | None = None, key: str | None = None, path: str | None = None
+    ) -> Caller | Refusal:
+        """A client, or the row by which its upgrade was refused."""
         query = {"access_token": token} if token else {"key": key if key is not None else self.secrets.api_key}
         where = path or (CONSTRAINED if token else PLAIN)
         live_path = match_live_path(where)
@@ -73,7 +83,8 @@ class House:
             presented=find_credentials(query, {}),
             now_s=self.clock.monotonic_s(),
         )
-        assert isinstance(session, Session)
+        if isinstance(session, Refusal):
+            return session
         caller = Caller(self, session)
         self.callers.append(caller)
         caller.take(session.opened(self.clock.monotonic_s()))
