@@ -186,27 +186,39 @@ def _audio_type(content: Mapping[str, Any]) -> str | None:
     return None
 
 
-_OTHERS_NAMES = {"developer": ("candidates", "trafficType"), "vertex": ("response",)}
-_COUNTED = (
-    ("promptTokenCount", "promptTokensDetails"),
-    ("responseTokenCount", "responseTokensDetails"),
-    ("candidatesTokenCount", "candidatesTokensDetails"),
-    ("toolUsePromptTokenCount", "toolUsePromptTokensDetails"),
-    ("thoughtsTokenCount", ""),
+_FOREIGN = {
+    "developer": frozenset({"candidatesTokenCount", "candidatesTokensDetails", "trafficType"}),
+    "vertex": frozenset({"responseTokenCount", "responseTokensDetails"}),
+}
+"""What the other service calls it."""
+_ADDED = frozenset(
+    {"promptTokenCount", "responseTokenCount", "candidatesTokenCount", "toolUsePromptTokenCount", "thoughtsTokenCount"}
 )
-"""Counts that add up to the total, each with the list that adds up to it."""
+"""Counts that add up to the total."""
+_ADDS_UP_TO = {
+    "promptTokensDetails": "promptTokenCount",
+    "responseTokensDetails": "responseTokenCount",
+    "candidatesTokensDetails": "candidatesTokenCount",
+    "toolUsePromptTokensDetails": "toolUsePromptTokenCount",
+    "cacheTokensDetails": "cachedContentTokenCount",
+}
 
 
 def _usage(usage: Mapping[str, Any], service: str) -> str | None:
     """Names that the other service has, and sums that are none."""
-    for name in usage:
-        if name.startswith(_OTHERS_NAMES[service]):
-            return f"usageMetadata.{name}: not in the words of this service"
+    foreign = _FOREIGN[service]
     total = 0
-    for count, details in _COUNTED:
-        total += usage.get(count, 0)
-        if details in usage and sum(one.get("tokenCount", 0) for one in usage[details]) != usage.get(count, 0):
-            return f"usageMetadata.{details}: does not add up to {count}"
+    for name, value in usage.items():
+        if name in _ADDED:
+            total += value
+        elif name in _ADDS_UP_TO:
+            listed = 0
+            for one in value:
+                listed += one.get("tokenCount", 0)
+            if listed != usage.get(_ADDS_UP_TO[name], 0):
+                return f"usageMetadata.{name}: does not add up to {_ADDS_UP_TO[name]}"
+        if name in foreign:
+            return f"usageMetadata.{name}: not in the words of this service"
     if usage.get("totalTokenCount", 0) != total:
         return f"usageMetadata.totalTokenCount: {total} in all, not {usage.get('totalTokenCount', 0)}"
     return None

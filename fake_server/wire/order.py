@@ -51,6 +51,7 @@ TURN_MOVES: Mapping[tuple[Turn, Mark], Turn] = MappingProxyType(
 )
 """Every legal move. Models without a turnComplete also begin a turn after `GENERATED`."""
 
+_OPEN = Turn.OPEN
 _BEGINS = frozenset({Mark.CONTENT, Mark.GENERATION_COMPLETE})
 
 
@@ -73,6 +74,8 @@ class FrameOrder:
         content = message.get("serverContent")
         reason = None
         if content:
+            if self._turn is _OPEN and len(content) == 1 == len(message) and "modelTurn" in content:
+                return None  # what comes in thousands
             reason = self._content(content)
         if len(message) > 1 or not content:
             for key, judge in _OTHERS.items():
