@@ -150,7 +150,8 @@ class Connection:
             return
         self._give_back_token()
         if admission.session.owner is self:
-            admission.session.saved = self.snapshot()
+            if self.live:  # a resume that ends before setupComplete leaves the session as it was
+                admission.session.saved = self.snapshot()
             admission.session.owner = None
         if self.phase is Phase.LIVE:
             self._out.put_all(self._talk().cut())

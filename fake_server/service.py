@@ -242,6 +242,7 @@ class Service:
             past = _without_unanswered(past)
         told = self._handle_presented(caller, handle, None)
         if session.owner is not None:
+            session.saved = session.owner.snapshot()
             told = (*told, *session.owner.detach())
         return Admission(session, setup, profile, past, self.labels.name("handle", handle), token, told)
 

@@ -56,6 +56,7 @@ class Resuming(RuleBasedStateMachine):
         self.emptied: set[str] = set()
         self.forgotten: set[str] = set()
         self.connections = itertools.count(1)
+        self.fresh()
 
     def connect(self, session: str, history: Past) -> None:
         connection = next(self.connections)
@@ -90,6 +91,14 @@ class Resuming(RuleBasedStateMachine):
         self.held[update.handle] = (session, self.history[session])
 
     @precondition(lambda self: self.history)
+    @rule(data=st.data(), more=st.booleans())
+    def live_on(self, data: st.DataObject, more: bool) -> None:
+        """What a session does most: an update, and then more is said."""
+        self.update(data, busy=False, resumable=True)
+        if more:
+            self.talk(data, "z")
+
+    @precondition(lambda self: self.history)
     @rule(data=st.data(), seconds=st.integers(0, 10))
     def hold_back(self, data: st.DataObject, seconds: int) -> None:
         session = data.draw(st.sampled_from(sorted(self.history)))
@@ -110,7 +119,16 @@ class Resuming(RuleBasedStateMachine):
         if idle:
             self.embargo_until_s[session] = self.now_s + self.idle_s
 
-    @rule(seconds=st.integers(1, 30))
+    @rule()
+    def break_off(self) -> None:
+        """Every socket of every session drops."""
+        for session, sockets in self.sockets.items():
+            while sockets:
+                connection = sockets.pop()
+                self.handles.client_end_closed(session, connection=connection, now_s=self.now_s, model_idle=False)
+                self.left_at_s[session] = self.now_s
+
+    @rule(seconds=st.sampled_from([1, 5, 51]))
     def wait(self, seconds: int) -> None:
         self.now_s += seconds
 
@@ -145,24 +163,37 @@ class Resuming(RuleBasedStateMachine):
         assert found.forgotten == (handle in self.emptied)
         self.connect(session, past)
 
+    @precondition(lambda self: self.held)
+    @rule(data=st.data())
+    def break_off_and_resume(self, data: st.DataObject) -> None:
+        """What a client does most."""
+        self.break_off()
+        self.resume(data)
+
     @rule(handle=st.sampled_from(["", "short", "x" * HANDLE_LENGTH, "é" * HANDLE_LENGTH]))
     def resume_with_a_stranger(self, handle: str) -> None:
         refusal = "session_not_found" if len(handle) == HANDLE_LENGTH else "invalid_handle"
         assert self.handles.look_up(handle, now_s=self.now_s) == Rejected(refusal), REFUSED
 
-    @rule()
-    def forget_context(self) -> None:
+    @rule(really=st.integers(0, 3))
+    def forget_context(self, really: int) -> None:
+        if really:
+            return
         self.handles.forget_context()
         self.emptied |= set(self.held) - self.forgotten
 
-    @rule()
-    def forget_handles(self) -> None:
+    @rule(really=st.integers(0, 3))
+    def forget_handles(self, really: int) -> None:
+        if really:
+            return
         self.handles.forget_handles()
         self.forgotten |= set(self.held)
 
     @precondition(lambda self: self.history)
-    @rule(data=st.data())
-    def invalidate(self, data: st.DataObject) -> None:
+    @rule(data=st.data(), really=st.integers(0, 3))
+    def invalidate(self, data: st.DataObject, really: int) -> None:
+        if really:
+            return
         session = data.draw(st.sampled_from(sorted(self.history)))
         self.handles.invalidate(session)
         self.invalid.add(session)

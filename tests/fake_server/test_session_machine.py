@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -22,11 +22,11 @@ from tests.fake_server.witness import Witness
 GREETING = Utterance(7, "Good morning to all of you.", speech_samples=16_000, total_samples=40_000)
 """It teaches nothing: what is known comes from what the machine says in writing."""
 MODEL = f"models/{DEFAULT_MODEL}"
-PINNED = {"model": MODEL, "generationConfig": {"responseModalities": ["AUDIO"]}}
+PINNED = {"generationConfig": {"responseModalities": ["AUDIO"]}}
 """A token's own setup that allows no resumption: a client's handle counts for nothing."""
 MANUAL = {"automaticActivityDetection": {"disabled": True}}
 
-OPEN = (Phase.AWAITING_SETUP, Phase.SETTING_UP, Phase.LIVE, Phase.DETACHED, Phase.CLOSING)
+OPEN = (Phase.AWAITING_SETUP, Phase.REFUSED, Phase.SETTING_UP, Phase.LIVE, Phase.DETACHED, Phase.CLOSING)
 NOISE: tuple[Mapping[str, Any], ...] = (
     {"realtimeInput": {"audioStreamEnd": True}},
     {"realtimeInput": {"activityStart": {}}},
@@ -35,7 +35,7 @@ NOISE: tuple[Mapping[str, Any], ...] = (
     {"toolResponse": {"functionResponses": [{"id": "function-call-1-1", "name": "look_up", "response": {}}]}},
     {"clientContent": {}},
     {"clientContent": {"turns": [{"role": "model", "parts": [{"text": "Yes."}]}]}},
-    {"setup": {"model": MODEL}},
+    {"setup": {"model": f"models/{DEFAULT_MODEL}"}},
     {"nonsense": 1},
     {},
 )
@@ -68,6 +68,7 @@ class Serving(RuleBasedStateMachine):
     """One server, its clients, and whoever orders things of it."""
 
     @initialize(
+        model=st.sampled_from([DEFAULT_MODEL, "gemini-3.8-live", "gemini-3.8-live-extended-thinking"]),
         handles=st.sampled_from(["snapshot", "session"]),
         embargo=st.booleans(),
         pause=st.booleans(),
@@ -77,6 +78,7 @@ class Serving(RuleBasedStateMachine):
     )
     def start(
         self,
+        model: str,
         handles: Literal["snapshot", "session"],
         embargo: bool,
         pause: bool,
@@ -94,12 +96,13 @@ class Serving(RuleBasedStateMachine):
         )
         limits = Limits(go_away_after_s=go_away_s, go_away_time_left_s=3.0, idle_s=15.0, setup_within_s=5.0)
         tokens = TokenRules(uses=uses, new_session_window_s=20.0, lifetime_s=lifetime_s)
+        self.model = f"models/{model}"
         self.house = House(utterances={GREETING.number: GREETING}, resumption=rules, limits=limits, tokens=tokens)
         self.witness = Witness(self.house, whole_session=handles == "session")
         self.tokens: list[str] = []
         self.pinned: set[str] = set()
         self.facts = 0
-        self.house.dial(token=self.new_token(pinned=False)).set_up(outputAudioTranscription={})
+        self.house.dial(token=self.new_token(pinned=False)).set_up(model=self.model, outputAudioTranscription={})
         self.house.advance(0.2)
 
     # ---- who is there
@@ -123,7 +126,7 @@ class Serving(RuleBasedStateMachine):
 
     def new_token(self, pinned: bool) -> str:
         if pinned:
-            name = self.house.mint_as(bidiGenerateContentSetup=PINNED)
+            name = self.house.mint_as(bidiGenerateContentSetup={"model": self.model, **PINNED})
             self.pinned.add(name)
         else:
             name = self.house.mint()
@@ -159,7 +162,7 @@ class Serving(RuleBasedStateMachine):
         caller = self.pick(index, Phase.AWAITING_SETUP)
         if caller is None:
             return
-        setup: dict[str, Any] = {"model": MODEL, "outputAudioTranscription": {}}
+        setup: dict[str, Any] = {"model": self.model, "outputAudioTranscription": {}}
         if resume:
             setup["sessionResumption"] = {"handle": self.handle(resume)}
         if tools:
@@ -182,7 +185,7 @@ class Serving(RuleBasedStateMachine):
         again = self.dial(token)
         if again is not None:
             handle = self.handle("newest")
-            again.set_up(**({"sessionResumption": {"handle": handle}} if handle else {}))
+            again.set_up(model=self.model, **({"sessionResumption": {"handle": handle}} if handle else {}))
 
     @precondition(lambda self: self.tokens)
     @rule(both=st.booleans())
@@ -191,7 +194,7 @@ class Serving(RuleBasedStateMachine):
         first, second = self.dial(self.tokens[-1]), self.dial(self.tokens[-1])
         for caller in (first, second):
             if caller is not None and caller.session.phase is Phase.AWAITING_SETUP:
-                caller.send({"setup": {"model": MODEL}})
+                caller.send({"setup": {"model": self.model}})
         if first is not None and not both:
             first.drop()
         self.house.advance(0.05)
@@ -202,7 +205,7 @@ class Serving(RuleBasedStateMachine):
     @rule(
         index=st.integers(0, 5),
         form=st.sampled_from(["turn", "history", "text", "instruction"]),
-        seconds=st.sampled_from([0.0, 0.4, 2.0]),
+        seconds=st.sampled_from([0.0, 0.4, 0.8, 2.0]),
     )
     def teach(self, index: int, form: str, seconds: float) -> None:
         caller = self.pick(index, Phase.LIVE, Phase.SETTING_UP)
@@ -221,7 +224,7 @@ class Serving(RuleBasedStateMachine):
         self.house.advance(seconds)
 
     @precondition(lambda self: self.facts and self.any_in(Phase.LIVE))
-    @rule(index=st.integers(0, 5), back=st.integers(0, 3), seconds=st.sampled_from([0.0, 0.4, 2.0]))
+    @rule(index=st.integers(0, 5), back=st.integers(0, 3), seconds=st.sampled_from([0.0, 0.4, 0.8, 2.0]))
     def ask(self, index: int, back: int, seconds: float) -> None:
         """Also for what was said in somebody else's session."""
         caller = self.pick(index, Phase.LIVE)
@@ -358,6 +361,7 @@ _SETUPS = st.builds(
 )
 
 
+@settings(max_examples=50)
 @given(
     model=st.sampled_from(
         [DEFAULT_MODEL, "gemini-3.8-live", "gemini-3.1-flash-live-preview", "gemini-3.5-transcribe-live", "nobody"]

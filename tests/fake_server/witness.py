@@ -20,9 +20,11 @@ from fake_server.events import (
 )
 from fake_server.moves import Phase
 from fake_server.refusals import REFUSALS
+from fake_server.wire.order import FrameOrder
 from tests.fake_server.house import Caller, House
 
 FRAME = "a frame went out that the service could not send"
+ORDER = "frames went out in an order in which the service could not send them"
 AFTER_CLOSE = "something went out after the close"
 CLOSE = "a close is none of the service's"
 TWICE = "a use was spent twice"
@@ -53,6 +55,7 @@ class Seen:
     deaf: bool = False
     """A frame was sent too early that ends the connection: what follows it is never taken in."""
     frames: int = 0
+    order: FrameOrder = field(default_factory=FrameOrder)
     finished: type | None = None
     heard: set[int] = field(default_factory=set)
     ended: set[int] = field(default_factory=set)
@@ -77,6 +80,8 @@ class Witness:
         """By the label of a token: monotonic time."""
         self.started: Counter[str] = Counter()
         self.told: Counter[str] = Counter()
+        self.broken = False
+        """Something was wrong already: what follows from it is not told."""
         house.watch = self.watch
 
     def of(self, caller: Caller) -> Seen:
@@ -104,9 +109,18 @@ class Witness:
     # ---- what the server does
 
     def watch(self, caller: Caller, effects: list[Effect]) -> None:
+        try:
+            self._watch(caller, effects)
+        except AssertionError:
+            self.broken = True
+            raise
+
+    def _watch(self, caller: Caller, effects: list[Effect]) -> None:
         seen = self.of(caller)
         refused = any(isinstance(effect, Close) for effect in effects)
         for effect in effects:
+            if caller.session.phase is Phase.ENDED:
+                assert not isinstance(effect, (Send, SendRaw, Pong)), AFTER_CLOSE
             if seen.finished is not None:
                 assert isinstance(effect, _FINISHED[seen.finished]), AFTER_CLOSE
             if isinstance(effect, Send):
@@ -114,6 +128,8 @@ class Witness:
                 if not effect.deliberate:
                     service = caller.session.caller.service
                     assert wire.invalid_reason(effect.message, first=first, service=service) is None, FRAME
+                    seen.order.says_turn_complete = caller.session.says_turn_complete
+                    assert seen.order.judge(effect.message) is None, ORDER
                 seen.frames += 1
                 for event in effect.then:
                     self.event(event, refused)
@@ -181,6 +197,8 @@ class Witness:
 
     def check(self) -> None:
         """Call this between any two events."""
+        if self.broken:
+            return
         now_s = self.house.clock.monotonic_s()
         for caller in self.house.callers:
             session, seen = caller.session, self.of(caller)
