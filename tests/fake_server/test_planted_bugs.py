@@ -31,8 +31,7 @@ from tests.fake_server import test_token_machine as minting
 from tests.fake_server import witness
 from tests.fake_server.machines import fixed
 from tests.fake_server.test_resumption_machine import Resuming
-from tests.fake_server.test_session_machine import Serving
-from tests.fake_server.test_session_machine import test_no_document_breaks_a_session as no_document_breaks_it
+from tests.fake_server.test_session_machine import DOCUMENTS, Serving, play_documents
 from tests.fake_server.test_token_machine import Minting
 
 Patch = pytest.MonkeyPatch
@@ -466,7 +465,7 @@ def test_a_document_that_leaks_an_exception(monkeypatch: Patch) -> None:
         return frame
 
     monkeypatch.setattr(wire, "parse_client_frame", careless)
-    test: Any = seed(1)(fixed(600, 1)(no_document_breaks_it))
+    test: Any = seed(1)(fixed(600, 1)(DOCUMENTS(play_documents)))
     with pytest.raises(AttributeError, match="lower"):
         test()
 

@@ -361,15 +361,16 @@ _SETUPS = st.builds(
 )
 
 
-@settings(max_examples=50)
-@given(
+DOCUMENTS = given(
     model=st.sampled_from(
         [DEFAULT_MODEL, "gemini-3.8-live", "gemini-3.1-flash-live-preview", "gemini-3.5-transcribe-live", "nobody"]
     ),
     setup=_SETUPS,
     frames=st.lists(_FRAMES, max_size=3),
 )
-def test_no_document_breaks_a_session(model: str, setup: dict[str, Any], frames: list[dict[str, Any]]) -> None:
+
+
+def play_documents(model: str, setup: dict[str, Any], frames: list[dict[str, Any]]) -> None:
     house = House()
     Witness(house, whole_session=False)
     judged, plain = house.dial(), house.dial()
@@ -381,3 +382,6 @@ def test_no_document_breaks_a_session(model: str, setup: dict[str, Any], frames:
             house.advance(0.4)
         house.advance(3.0)
         caller.drop()
+
+
+test_no_document_breaks_a_session = settings(max_examples=50)(DOCUMENTS(play_documents))
