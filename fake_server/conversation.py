@@ -28,6 +28,7 @@ _RESOURCE_EXHAUSTED = find_refusal("resource_exhausted")
 _CONTEXT_EXHAUSTED = find_refusal("context_exhausted")
 _NOT_IMPLEMENTED = find_refusal("not_implemented")
 _INPUT = ("realtime_input", "client_content")
+_INTERIM_EVERY_SAMPLES = SAMPLE_RATE_HZ // 2
 _PICTURE_EVERY_S = 1.0
 """Of the pictures that come, about one a second is looked at (protocol, section 4.3)."""
 
@@ -63,6 +64,7 @@ class Conversation:
         self._window = Window(setup.get("contextWindowCompression"), service.behaviour.limits.context_tokens)
         self._vad_signals = caller.service == "vertex" and bool(setup.get("explicitVadSignal"))
         self._picture_at_s: float | None = None
+        self._interim_at = 0
         self._initial_history = bool((setup.get("historyConfig") or {}).get("initialHistoryInClientContent"))
         self._transcribe_input = "inputAudioTranscription" in setup
         self._input_ahead_s = service.behaviour.limits.input_ahead_s
@@ -209,6 +211,8 @@ class Conversation:
                 elif self._auto_vad:
                     self._activity("ACTIVITY_START")
                     self._interrupt_by_activity()
+        if heard and not self._profile.speaks and ear.active:
+            self._interim(ear.so_far.text)
         if "video" in frame.parts and (self._picture_at_s is None or now_s - self._picture_at_s >= _PICTURE_EVERY_S):
             self._picture_at_s = now_s
             self.memory.pictures += 1
@@ -230,7 +234,34 @@ class Conversation:
         self._ahead_at_s = now_s
         return self._ahead_s <= self._input_ahead_s
 
+    def _interim(self, text: str) -> None:
+        """All that was understood so far of the open segment (protocol, section 8.2)."""
+        at = self.memory.audio_samples
+        if text and at - self._interim_at >= _INTERIM_EVERY_SAMPLES:
+            self._interim_at = at
+            self.out.append(Send(wire.interim_transcription(text)))
+
+    def _transcribed(self, spoken: SpokenTurn) -> None:
+        """A segment is over, and nothing is said to it: this is all that a model gives which does not speak."""
+        understood = self._service.model.understand(spoken.text)
+        self.memory.add(spoken.text, understood.taught)
+        self.memory.turns += 1
+        number = self._service.next_turn()
+        taught = tuple(understood.taught)
+        heard = TurnHeard(self._connection, number, "speech", spoken.text, spoken.utterances, taught, understood.asked)
+        self.out.append(Tell(heard))
+        if spoken.text:
+            self.out.append(Send(wire.server_content(input_transcription=spoken.text)))
+        ended = (TurnEnded(self._connection, number, "complete"),)
+        self.out.append(Send(wire.server_content(generation_complete=True), ended))
+        if self._auto_vad:
+            end = wire.voice_activity("ACTIVITY_END", self.memory.audio_samples / SAMPLE_RATE_HZ)
+            self.out.append(Send(wire.server_content() | end))
+
     def _spoken(self, spoken: SpokenTurn, now_s: float) -> None:
+        if not self._profile.speaks:
+            self._transcribed(spoken)
+            return
         if self._transcribe_input and spoken.text:
             self.out.append(Send(wire.server_content(input_transcription=spoken.text)))
         if self._auto_vad:

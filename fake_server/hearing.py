@@ -106,6 +106,16 @@ class Ear:
         spans = tuple((number, tuple(merged)) for number, merged in self._spans.items())
         return PendingSpeech(spans, self._active, self._quiet)
 
+    @property
+    def so_far(self) -> SpokenTurn:
+        """What was understood of a turn that is not over."""
+        parts = []
+        for number, spans in self._spans.items():
+            utterance = self._utterances.get(number)
+            if utterance is not None:
+                parts.append(_understood(utterance, spans))
+        return SpokenTurn(" ".join(part for part in parts if part), tuple(self._spans))
+
     def restore(self, pending: PendingSpeech) -> None:
         """Take up where `pending` left off."""
         self._spans = {number: list(spans) for number, spans in pending.spans}
@@ -149,12 +159,7 @@ class Ear:
 
     def take(self) -> SpokenTurn:
         """End the turn: what was understood of it. Nothing stays pending."""
-        parts = []
-        for number, spans in self._spans.items():
-            utterance = self._utterances.get(number)
-            if utterance is not None:
-                parts.append(_understood(utterance, spans))
-        turn = SpokenTurn(" ".join(part for part in parts if part), tuple(self._spans))
+        turn = self.so_far
         self._spans = {}
         self._active = False
         self._quiet = 0

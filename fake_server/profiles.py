@@ -50,6 +50,8 @@ class ModelProfile:
     """Sizes of its audio chunks, again and again (measured on 3.8: all multiples of 20 ms)."""
     empty_frames: bool = False
     """True: empty frames come between its audio chunks."""
+    speaks: bool = True
+    """False: speech is transcribed, piece by piece and then as a whole, and nothing is said to it."""
     voice_activity: bool = False
     """True: voiceActivity messages come without being asked for."""
     idle_signal: Literal["turn_complete", "interaction_status", "generation_complete", "none"] = "turn_complete"
@@ -144,6 +146,8 @@ MODELS: Mapping[str, ModelProfile] = MappingProxyType(
                 "gemini-3.5-transcribe-live",
                 modalities=frozenset({"TEXT", "AUDIO"}),
                 function_mode="none",
+                speaks=False,
+                voice_activity=True,
                 idle_signal="generation_complete",
             ),
             ModelProfile("gemini-live-2.5-flash-preview", modalities=frozenset({"TEXT", "AUDIO"}), retired=True),

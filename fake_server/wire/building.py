@@ -111,6 +111,11 @@ def server_content(
     return message
 
 
+def interim_transcription(text: str) -> Message:
+    """What was understood so far of a segment that is not over (3.5-transcribe)."""
+    return {"serverContent": {"interimInputTranscription": transcription(text)}}
+
+
 def tool_call(calls: Sequence[tuple[str | None, str, Mapping[str, Any]]]) -> Message:
     """A toolCall of `(id, name, args)`; id None: left out (Vertex may)."""
     return {

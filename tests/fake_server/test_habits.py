@@ -379,3 +379,26 @@ def test_activity_interrupts_unless_it_must_not(config: dict[str, Any], interrup
         assert "voice_activity" not in caller.marks()
     house.advance(5.0)
     assert_true_to_the_service(caller)
+
+
+def test_the_transcribing_model_writes_down_what_it_hears_and_says_nothing() -> None:
+    house = House(utterances={7: SPOKEN})
+    caller = house.dial().set_up(model="models/gemini-3.5-transcribe-live")
+    caller.stream(WHOLE)
+    caller.stream(WHOLE)
+    house.advance(5.0)
+    once = ["voice_activity", "interim_input_transcription", "interim_input_transcription"]
+    finish = ["input_transcription", "generation_complete", "voice_activity"]
+    marks = [mark for mark in caller.marks() if mark != "setup_complete"]
+    assert [mark for mark in marks if not mark.startswith("interim")] == [once[0], *finish] * 2
+    texts = [
+        message["serverContent"]["interimInputTranscription"]["text"]
+        for message in caller.sent
+        if "interimInputTranscription" in message.get("serverContent", {})
+    ]
+    assert len(texts) >= 4
+    assert all(SPOKEN.text.startswith(text) for text in texts)
+    assert caller.sent[-1]["serverContent"] == {}
+    assert [event.outcome for event in caller.of("turn.ended")] == ["complete", "complete"]
+    assert caller.of("turn.answered") == []
+    assert_true_to_the_service(caller)

@@ -58,6 +58,7 @@ def test_habits_that_were_measured() -> None:
     assert [profile.name for profile in MODELS.values() if profile.voice_activity] == [
         "gemini-3.8-live",
         "gemini-3.8-live-extended-thinking",
+        "gemini-3.5-transcribe-live",
     ]
 
 
