@@ -29,7 +29,7 @@ _STATUS_WORDS: Mapping[int, str] = {
     503: "UNAVAILABLE",
     504: "DEADLINE_EXCEEDED",
 }
-_REFUSED_BY_STATUS = {row.code: row for row in REFUSALS.values() if row.is_http}
+_REFUSED_BY_STATUS = {500: find_refusal("internal_error")} | {row.code: row for row in REFUSALS.values() if row.is_http}
 _GARBAGE = b"<!doctype html>\n<html><head><title>Welcome</title></head><body>Please sign in </body></html>\n"
 
 

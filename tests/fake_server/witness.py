@@ -50,6 +50,8 @@ class Seen:
     """Facts that its session must know."""
     restored: set[str] = field(default_factory=set)
     """Facts that the handle of its setup stands for."""
+    pasts: set[frozenset[str]] = field(default_factory=set)
+    """All that `known` has been: an update that a silence holds back tells of an earlier one."""
     early: set[str] = field(default_factory=set)
     """Facts that were said before setupComplete: they count from then on."""
     deaf: bool = False
@@ -94,6 +96,7 @@ class Witness:
         seen, phase = self.of(caller), caller.session.phase
         if phase is Phase.LIVE:
             seen.known.add(fact)
+            seen.pasts.add(frozenset(seen.known))
         elif phase is Phase.SETTING_UP and not seen.deaf:
             seen.early.add(fact)
 
@@ -157,8 +160,8 @@ class Witness:
             case TokenSpent():
                 self.told[event.token] += 1
             case HandleIssued(handle=str() as handle):
-                self.held[handle] = (event.session, frozenset(seen.known))
-                assert set(event.facts) == seen.known, CONTENT
+                self.held[handle] = (event.session, frozenset(event.facts))
+                assert self.held[handle][1] in seen.pasts, CONTENT
             case TurnHeard():
                 seen.heard.add(event.turn)
             case TurnAnswered():
@@ -181,6 +184,7 @@ class Witness:
             assert event.session == self.held[event.resumed_with][0], CONTENT
         assert set(event.facts) == restored, CONTENT
         seen.known = restored if refused else restored | seen.early
+        seen.pasts.add(frozenset(seen.known))
         self.newest[event.session] = seen.known
         if event.token is not None and event.resumed_with is None:
             self.started[event.token] += 1
