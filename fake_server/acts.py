@@ -41,6 +41,8 @@ class Refuse:
     times: int | None = 1
     """How many dials are refused; None: all within `for_s`."""
     connection: int | None = None
+    retry_after_s: float | None = None
+    """By HTTP: what the answer's Retry-After says; None: it has none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,16 +34,22 @@ class ResumptionRules:
     """Seconds between updates; None: never; `"model"`: as the profile of the model says."""
     first_after_s: float | None = None
     """Seconds from setupComplete to the first update; None: as the model's profile, at most `every_s`."""
-    handles: Literal["snapshot", "session"] = "snapshot"
-    """`snapshot`: the history as it was when the handle was issued; `session`: all of it up to the drop."""
+    handles: Literal["model", "snapshot", "session"] = "model"
+    """`snapshot`: the history as it was when the handle was issued; `session`: all of it up to the drop; `model`: as
+    the profile of the model says. In transparent mode it is always a snapshot, so that the index says all."""
     pause_while_generating: bool = False
     """True: while the model speaks or a tool call is pending, updates say `resumable: false` and carry no handle."""
     lifetime_s: float = 7200.0
     """Seconds after the last session's end for which a handle is good."""
     embargo_old_socket: bool = True
     """A resume is refused by 1011 while the client has not closed its own end of the session's last socket."""
-    embargo_idle_drop_s: float = 0.0
-    """A resume of a session that dropped while the model was idle is refused by 1011 so long (real: about 1.2 s)."""
+    embargo_idle_drop_s: float | Literal["model"] = "model"
+    """A resume of a session that dropped while the model was idle is refused by 1011 so long; `model`: as the profile
+    of the model says (about 1.2 s on 3.8)."""
+    embargo_refused_after_s: float | Literal["model"] = "model"
+    """From a setup to the 1011 of an embargo; `model`: as the profile of the model says (about 0.5 s on 3.8)."""
+    counts_setup: bool = True
+    """Transparent mode: the setup is client message 1 (not known of the service). False: the one after it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +59,22 @@ class Limits:
     go_away_after_s: float | None = 540.0
     go_away_time_left_s: float = 50.0
     """What goAway announces; when it has passed, the server closes with 1008."""
-    idle_s: float | None = None
-    """Without input for so long: 1008 `The operation was aborted.` (150 s on 3.1; by default the profile's)."""
+    idle_s: float | Literal["model"] | None = "model"
+    """Without input for so long: 1008 `The operation was aborted.`; `model`: as the profile says (150 s on 3.1)."""
     dead_client_s: float | None = 480.0
     """Nothing at all from the client for so long after our last message: 1011."""
     setup_within_s: float | None = 60.0
     """No setup for so long after the upgrade: close (the real time-out is unknown)."""
-    session_s: float | None = None
-    """Length of a session without compression (real: 900 s of audio); then 1007."""
+    session_s: float | None = 900.0
+    """Length of a session without contextWindowCompression, over all its connections; then 1007, and it is gone."""
+    video_session_s: float | None = 120.0
+    """The same for a session with video, counted from the first picture."""
+    context_tokens: int | None = 131_072
+    """Context of a session, in tokens; beyond it 1007, or with contextWindowCompression the oldest goes."""
+    sessions: int | None = None
+    """Sessions at once; one more gets its setupComplete and then the quota close (free tier: 3; Vertex: 1,000)."""
+    quota_close_after_s: float = 0.8
+    """From setupComplete to the close where the quota is spent."""
     max_frame_bytes: int = 16 * 1024 * 1024
     input_ahead_s: float = 60.0
     """Audio received further ahead of real time than this: 1011 resource exhausted."""
@@ -72,6 +86,16 @@ class FrameRules:
 
     opcode: Literal["binary", "text"] = "binary"
     pretty: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptedCall:
+    """The model calls a function in answer to one user turn."""
+
+    turn: int
+    """Which of the session's user turns, from 1 (answers to calls do not count)."""
+    name: str | None = None
+    """None: the first function that the client declared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +115,22 @@ class ModelScript:
     quiet_ends_turn_s: float = 0.8
     """Quiet after speech that ends the user's turn (real: about 1.2 s)."""
     speech_interrupts: bool = True
+    replies: tuple[str, ...] = ()
+    """What it says in turn where nothing is asked or taught; empty: small talk of its own."""
+    calls: tuple[ScriptedCall, ...] = ()
+    """Functions that it calls, turn by turn; a function that the client did not declare is not called."""
+    calls_when_named: bool = True
+    """A user turn that names a declared function, as a word of its own, has it called."""
+    call_ids: bool = True
+    """False, on Vertex alone: calls carry no id, as some models there do."""
+    pending_call_input: Literal["accept", "refuse"] = "accept"
+    """Input while a blocking call is pending; `refuse`: 1008 `Operation is not…`, as seen on 3.1 and 2.5."""
+    turn_complete: bool = True
+    """False: a turn ends with generationComplete alone, as once seen on 3.1."""
+    interim_turns: int = 1
+    """Turns that say IN_PROGRESS before the answer, on models with an interactionStatus."""
+    empty_frames: bool | Literal["model"] = "model"
+    """`{}` and an empty serverContent come between audio chunks; `model`: as the profile says (seen on 3.8)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +157,8 @@ class Behaviour:
     frames: FrameRules = field(default_factory=FrameRules)
     script: ModelScript = field(default_factory=ModelScript)
     unknown_fields: Literal["warn", "refuse"] = "warn"
+    voices: Literal["known", "any"] = "known"
+    """`known`: a voice that the service is not known to have is refused, in its words; `any`: every name is taken."""
     utterances: Mapping[int, Utterance] = field(default_factory=dict)
     facts: Mapping[str, str] = field(default_factory=dict)
     """Names of the facts that may be taught and asked (`{"name": "Ada Byron"}`). The model matches the *values*

@@ -12,6 +12,7 @@ from fake_server.history import History
 from fake_server.moves import PHASE_MOVES, Phase, Step, move
 from fake_server.outlet import Outlet
 from fake_server.refusals import Refusal
+from fake_server.resumption import Meaning
 from fake_server.service import Admission, Caller, Service
 
 CLOSE_WAIT_S = 2.0
@@ -25,6 +26,7 @@ class Timer(enum.Enum):
 
     SETUP = "setup from the client"
     SETUP_COMPLETE = "setupComplete"
+    REFUSAL = "a refusal that takes its time"
     UPDATE = "sessionResumptionUpdate"
     GO_AWAY = "goAway"
     GO_AWAY_OVER = "end of goAway's time"
@@ -48,6 +50,7 @@ class Connection:
         self._received_frames = 0
         self._admission: Admission | None = None
         self._conversation: Conversation | None = None
+        self._means: Meaning | None = None
 
     # ---- what others may ask
 
@@ -55,6 +58,11 @@ class Connection:
     def live(self) -> bool:
         """`setupComplete` went out, and nothing has ended or moved the session since."""
         return self.phase is Phase.LIVE
+
+    @property
+    def says_turn_complete(self) -> bool:
+        """False: the model of this connection ends its turns by generationComplete alone."""
+        return self._conversation is None or self._conversation.speaker.says_turn_complete
 
     @property
     def token(self) -> str | None:
@@ -92,14 +100,20 @@ class Connection:
 
     # ---- a live session
 
+    @property
+    def _transparent(self) -> bool:
+        return bool((self._admitted().setup.get("sessionResumption") or {}).get("transparent"))
+
     def _update(self, at_s: float, *, resumable: bool = True) -> None:
         session = self._admitted().session
         talk = self._talk()
         update = self._service.handles.next_update(
-            session.label, talk.memory.snapshot(), now_s=at_s, busy=talk.busy, resumable=resumable
+            session.label, talk.memory.snapshot(), now_s=at_s, busy=talk.busy, resumable=resumable, means=self._means
         )
-        transparent = bool((self._admitted().setup.get("sessionResumption") or {}).get("transparent"))
-        index = self._received_frames if transparent else None
+        index = None
+        if self._transparent and update.resumable:
+            counts_setup = self._service.behaviour.resumption.counts_setup
+            index = self._received_frames if counts_setup else self._received_frames - 1
         message = wire.session_resumption_update(update.handle, resumable=update.resumable, last_consumed_index=index)
         label = self._service.labels.name("handle", update.handle) if update.handle is not None else None
         facts = talk.memory.facts if label is not None else ()
@@ -136,7 +150,8 @@ class Connection:
             return
         self._give_back_token()
         if admission.session.owner is self:
-            admission.session.saved = self.snapshot()
+            if self.live:  # a resume that ends before setupComplete leaves the session as it was
+                admission.session.saved = self.snapshot()
             admission.session.owner = None
         if self.phase is Phase.LIVE:
             self._out.put_all(self._talk().cut())
@@ -155,6 +170,7 @@ class Connection:
                 now_s=now_s,
                 model_idle=idle_drop,
                 connection=self.caller.connection,
+                means=self._means,
             )
 
     # ---- helpers

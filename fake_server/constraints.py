@@ -11,6 +11,9 @@ from fake_server.wire.schema import MEMBERS, UNSUPPORTED_GENERATION_CONFIG, came
 MaskPath: TypeAlias = tuple[str, ...]
 """`("generationConfig", "temperature")`: camelCase, from the setup inwards."""
 
+PINNED_MODALITY = "TEXT"
+"""What a token's setup without a modality answers in: so an audio model refuses a token that pins its model alone."""
+
 
 def read_field_mask(written: str) -> tuple[MaskPath, ...]:
     """The paths of a mask, in either casing; a bare name of a GenerationConfig field means that field (section 2.1)."""
@@ -38,27 +41,43 @@ class Constraints:
     def apply(self, client: Mapping[str, Any]) -> dict[str, Any]:
         """The setup that counts.
 
-        No setup and no mask: the client's. A setup alone: the token's replaces it entirely. A mask: the masked
-        fields alone are the token's (and unset where it has none). A client's resumption handle is no setting: it
-        stays wherever the token allows resumption, as the documented use of locked tokens needs [inferred].
+        No setup and no mask: the client's. A setup alone: the token's replaces it entirely, and what it leaves
+        unset falls to defaults; the modality's was measured to be TEXT, unlike that of a client's own setup. A mask:
+        the masked fields alone are the token's (and unset where it has none).
+
+        A client's resumption handle is no setting: it stays wherever the token allows resumption and names no handle
+        of its own, as the documented use of locked tokens needs [inferred]. Elsewhere it goes with the client's setup.
         """
         if self.setup is None and not self.mask:
             return dict(client)
         if not self.mask:
-            result = dict(self.setup or {})
+            result = _with_modality(self.setup or {})
         else:
             result = dict(client)
             for path in self.mask:
                 result = _overwritten(result, self.setup or {}, path)
-        handle = _resumption(client).get("handle")
-        if handle and isinstance(result.get("sessionResumption"), Mapping):
-            result["sessionResumption"] = {**result["sessionResumption"], "handle": handle}
+        handle = _inner(client, "sessionResumption").get("handle")
+        resumption = result.get("sessionResumption")
+        if handle and isinstance(resumption, Mapping) and not resumption.get("handle"):
+            result["sessionResumption"] = {**resumption, "handle": handle}
         return result
 
 
-def _resumption(setup: Mapping[str, Any]) -> Mapping[str, Any]:
-    resumption = setup.get("sessionResumption")
-    return resumption if isinstance(resumption, Mapping) else {}
+UNCONSTRAINED = Constraints()
+"""Of a token that fixes nothing."""
+
+
+def _inner(setup: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    inner = setup.get(name)
+    return inner if isinstance(inner, Mapping) else {}
+
+
+def _with_modality(pinned: Mapping[str, Any]) -> dict[str, Any]:
+    """A setup that replaced the client's, with the modality that it falls to where it names none."""
+    config = _inner(pinned, "generationConfig")
+    if config.get("responseModalities"):
+        return dict(pinned)
+    return {**pinned, "generationConfig": {**config, "responseModalities": [PINNED_MODALITY]}}
 
 
 def _overwritten(client: Mapping[str, Any], token: Mapping[str, Any], path: MaskPath) -> dict[str, Any]:
@@ -98,10 +117,5 @@ def article_setup(constraints: Mapping[str, Any]) -> dict[str, Any]:
         elif name in MEMBERS["GenerationConfig"]:
             generation[name] = value
     if generation:
-        setup["generationConfig"] = {**generation, **_generation_config(setup)}
+        setup["generationConfig"] = {**generation, **_inner(setup, "generationConfig")}
     return setup
-
-
-def _generation_config(setup: Mapping[str, Any]) -> Mapping[str, Any]:
-    config = setup.get("generationConfig")
-    return config if isinstance(config, Mapping) else {}

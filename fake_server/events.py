@@ -86,6 +86,8 @@ class TokenMinted:
     """Seconds from now within which it may start a session."""
     lifetime_s: float
     """Seconds from now until it expires altogether."""
+    problems: tuple[str, ...] = ()
+    """Fields of the call that only we do not know, in the service's words: taken, and warned of."""
 
 
 @made_quickly

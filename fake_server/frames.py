@@ -13,9 +13,12 @@ from fake_server.behaviour import FrameRules
 from fake_server.effects import Send, SendRaw
 from fake_server.events import FrameSent, Payload
 from fake_server.labels import Labels
+from fake_server.wire.order import FrameOrder
 
 _OPCODES = {"text": 0x1, "binary": 0x2, "close": 0x8, "pong": 0xA}
 _MOST_KEPT = 1024
+_LARGEST_BYTES = 2**20
+"""Clients close a link on which more comes at once (protocol, section 0)."""
 _MIDDLE_HEAD = struct.Struct("!BBH")
 _LONG_HEAD = struct.Struct("!BBQ")
 
@@ -34,8 +37,11 @@ class FramePress:
         self._labels = labels
         self._kept: dict[int, _Pressed] = {}
 
-    def press(self, effect: Send, connection: int, index: int) -> tuple[bytes, FrameSent]:
-        """The frame's bytes, and what to tell of it. `index` is 1 for the connection's first frame."""
+    def press(self, effect: Send, connection: int, index: int, order: FrameOrder) -> tuple[bytes, FrameSent]:
+        """The frame's bytes, and what to tell of it. `index` is 1 for the connection's first frame.
+
+        `order` has judged all frames of this connection before; what a scenario made odd is not its business.
+        """
         kept = effect.constant and index > 1
         pressed = self._kept.get(id(effect.message)) if kept else None
         if pressed is None:
@@ -45,6 +51,8 @@ class FramePress:
                     self._kept.clear()
                 self._kept[id(effect.message)] = pressed
         _, data, message, parts, size_bytes, payload, invalid = pressed
+        if invalid is None and not effect.deliberate:
+            invalid = order.judge(effect.message)
         sent = FrameSent(connection, index, message, parts, size_bytes, payload, invalid, effect.deliberate)
         return data, sent
 
@@ -63,6 +71,8 @@ class FramePress:
         if kept:
             payload = orjson.Fragment(orjson.dumps(payload))
         invalid = wire.invalid_reason(message, first=first, service=self._service)
+        if len(rendered) > _LARGEST_BYTES:
+            invalid = invalid or f"a frame of {len(rendered)} bytes: the service sends some ten thousand at most"
         return message, framed(self._opcode, rendered), name, parts, len(rendered), payload, invalid
 
 

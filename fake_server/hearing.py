@@ -6,15 +6,15 @@ import enum
 from array import array
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from fake_server.behaviour import Utterance
 from fake_server.events import SpeechRange
 
 SAMPLE_RATE_HZ = 16_000
 """Of what the client streams."""
-_LOUD = 1_000
-"""Peak (of 32,767) from which samples without a position code are taken for somebody's voice."""
+LOUD = 1_000
+"""Peak (of 32,767) from which samples without a position code are taken for somebody's voice, unless told otherwise."""
 
 Span: TypeAlias = tuple[int, int]
 
@@ -52,17 +52,46 @@ class SpokenTurn:
 Sound: TypeAlias = VoiceStarted | SpokenTurn
 
 
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """Voice detection, as one setup wants it."""
+
+    quiet_ends_turn_s: float
+    voice_starts_turn_s: float = 0.0
+    """So much voice is needed before a turn begins; what is shorter is no turn."""
+    loud: int = LOUD
+    """Peak (of 32,767) from which samples without a position code are taken for somebody's voice."""
+
+
+def detection(settings: Mapping[str, Any], quiet_ends_turn_s: float) -> Detection:
+    """Voice detection by the `automaticActivityDetection` of a setup (canonical camelCase).
+
+    `quiet_ends_turn_s`: where the client names no silenceDurationMs; with END_SENSITIVITY_LOW half as much again.
+    """
+    quiet_s = quiet_ends_turn_s
+    if settings.get("endOfSpeechSensitivity") == "END_SENSITIVITY_LOW":
+        quiet_s *= 1.5
+    if settings.get("silenceDurationMs"):
+        quiet_s = max(0, settings["silenceDurationMs"]) / 1000
+    start_s = max(0, settings.get("prefixPaddingMs") or 0) / 1000
+    low = settings.get("startOfSpeechSensitivity") == "START_SENSITIVITY_LOW"
+    return Detection(quiet_s, start_s, 4 * LOUD if low else LOUD)
+
+
 class Ear:
     """Hears one session's speech. Words of an utterance are spread evenly over its speech samples; a word is
     understood when at least half of its samples arrived.
     """
 
-    def __init__(self, utterances: Mapping[int, Utterance], quiet_ends_turn_s: float) -> None:
+    def __init__(self, utterances: Mapping[int, Utterance], detects: Detection) -> None:
         self._utterances = utterances
-        self._quiet_limit = int(quiet_ends_turn_s * SAMPLE_RATE_HZ)
+        self._quiet_limit = int(detects.quiet_ends_turn_s * SAMPLE_RATE_HZ)
+        self._voice_needed = int(detects.voice_starts_turn_s * SAMPLE_RATE_HZ)
+        self._loud = detects.loud
         self._spans: dict[int, list[Span]] = {}
         self._active = False
         self._quiet = 0
+        self._voice_samples = 0
 
     @property
     def active(self) -> bool:
@@ -76,6 +105,16 @@ class Ear:
             return NOTHING_HEARD
         spans = tuple((number, tuple(merged)) for number, merged in self._spans.items())
         return PendingSpeech(spans, self._active, self._quiet)
+
+    @property
+    def so_far(self) -> SpokenTurn:
+        """What was understood of a turn that is not over."""
+        parts = []
+        for number, spans in self._spans.items():
+            utterance = self._utterances.get(number)
+            if utterance is not None:
+                parts.append(_understood(utterance, spans))
+        return SpokenTurn(" ".join(part for part in parts if part), tuple(self._spans))
 
     def restore(self, pending: PendingSpeech) -> None:
         """Take up where `pending` left off."""
@@ -94,9 +133,10 @@ class Ear:
             utterance = self._utterances.get(run.utterance)
             speech_end = utterance.speech_samples if utterance is not None else run.end
             if run.start < speech_end:
-                self._add(run.utterance, run.start, min(run.end, speech_end))
-                self._voice(found)
-            if run.end > speech_end and self._active:
+                end = min(run.end, speech_end)
+                self._add(run.utterance, run.start, end)
+                self._voice(end - run.start, found)
+            if run.end > speech_end:
                 heard = run.end - max(run.start, speech_end)
                 by_position = run.end - speech_end if run.utterance in self._spans else 0
                 self._hush(max(self._quiet + heard, by_position), found, detect_end)
@@ -106,9 +146,9 @@ class Ear:
         """Take in a chunk without any position code: loud samples are a voice without words, others are quiet."""
         samples = array("h", pcm[: len(pcm) // 2 * 2])
         found: list[Sound] = []
-        if samples and max(max(samples), -min(samples)) >= _LOUD:
-            self._voice(found)
-        elif self._active:
+        if samples and max(max(samples), -min(samples)) >= self._loud:
+            self._voice(len(samples), found)
+        else:
             self._hush(self._quiet + len(samples), found, detect_end)
         return found
 
@@ -119,27 +159,30 @@ class Ear:
 
     def take(self) -> SpokenTurn:
         """End the turn: what was understood of it. Nothing stays pending."""
-        parts = []
-        for number, spans in self._spans.items():
-            utterance = self._utterances.get(number)
-            if utterance is not None:
-                parts.append(_understood(utterance, spans))
-        turn = SpokenTurn(" ".join(part for part in parts if part), tuple(self._spans))
+        turn = self.so_far
         self._spans = {}
         self._active = False
         self._quiet = 0
+        self._voice_samples = 0
         return turn
 
-    def _voice(self, found: list[Sound]) -> None:
+    def _voice(self, samples: int, found: list[Sound]) -> None:
         self._quiet = 0
         if not self._active:
-            self._active = True
-            found.append(VoiceStarted.YES)
+            self._voice_samples += samples
+            if self._voice_samples >= self._voice_needed:
+                self._active = True
+                found.append(VoiceStarted.YES)
 
     def _hush(self, quiet_samples: int, found: list[Sound], detect_end: bool) -> None:
+        if not self._active and not self._voice_samples:
+            return
         self._quiet = quiet_samples
         if detect_end and quiet_samples >= self._quiet_limit:
-            found.append(self.take())
+            if self._active:
+                found.append(self.take())
+            else:
+                self.take()  # too short to be a turn
 
     def _add(self, number: int, start: int, end: int) -> None:
         spans = self._spans.setdefault(number, [])

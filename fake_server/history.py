@@ -26,6 +26,16 @@ class ToolCall:
 
     id: str
     name: str
+    blocking: bool = False
+    """The model says nothing until it has the response."""
+    asked: tuple[str, ...] = ()
+    """Facts that the user turn asked for which led to the call: the response's turn answers them."""
+
+
+SAMPLES_PER_TOKEN = 640
+"""25 tokens a second of audio, in and out (protocol, section 6.2)."""
+TOKENS_PER_PICTURE = 258
+"""A second of video (same place), of which one picture is looked at (section 4.3)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +54,12 @@ class History:
     """Pending function calls, oldest first."""
     speech: PendingSpeech = NOTHING_HEARD
     """What was heard of a user turn that is not over."""
+    context_samples: int = 0
+    """Audio in the context (16 kHz), the user's and the model's."""
+    pictures: int = 0
+    """Pictures in the context."""
+    turns: int = 0
+    """User turns taken in, answers to calls not among them."""
 
     def emptied(self) -> History:
         """A past without anything in it (the audio clock runs on)."""
@@ -60,6 +76,9 @@ class Memory:
         self.audio_samples = past.audio_samples
         self.unanswered = past.unanswered
         self.tool_calls = past.tool_calls
+        self.context_samples = past.context_samples
+        self.pictures = past.pictures
+        self.turns = past.turns
         self.ear = ear
         ear.restore(past.speech)
 
@@ -67,6 +86,28 @@ class Memory:
     def facts(self) -> tuple[str, ...]:
         """Names of the known facts, in the order in which they were learnt."""
         return tuple(self.known)
+
+    @property
+    def context(self) -> dict[str, int]:
+        """Tokens in the context, by modality."""
+        return {
+            "TEXT": self.tokens,
+            "AUDIO": self.context_samples // SAMPLES_PER_TOKEN,
+            "VIDEO": self.pictures * TOKENS_PER_PICTURE,
+        }
+
+    @property
+    def held_tokens(self) -> int:
+        """All of them."""
+        return self.tokens + self.context_samples // SAMPLES_PER_TOKEN + self.pictures * TOKENS_PER_PICTURE
+
+    def shorten(self, target_tokens: int) -> None:
+        """Let the oldest go until so many tokens are left. Facts are kept: what was said of them may be the newest."""
+        held = self.held_tokens
+        if held > target_tokens:
+            self.tokens = self.tokens * target_tokens // held
+            self.context_samples = self.context_samples * target_tokens // held
+            self.pictures = self.pictures * target_tokens // held
 
     def add(self, text: str, taught: Mapping[str, str]) -> None:
         """Take in one more piece of text, and what it teaches."""
@@ -77,5 +118,13 @@ class Memory:
     def snapshot(self) -> History:
         """The past as it is now."""
         return History(
-            dict(self.known), self.tokens, self.audio_samples, self.unanswered, self.tool_calls, self.ear.pending
+            dict(self.known),
+            self.tokens,
+            self.audio_samples,
+            self.unanswered,
+            self.tool_calls,
+            self.ear.pending,
+            self.context_samples,
+            self.pictures,
+            self.turns,
         )

@@ -13,9 +13,10 @@ from aiohttp import web
 from fake_server.acts import FailTokenCalls
 from fake_server.events import HttpAnswered, Observer, TokenCallRefused, TokenMinted
 from fake_server.listener import WatchedHandler
-from fake_server.refusals import Refusal
+from fake_server.refusals import REFUSALS, Refusal, find_refusal
 from fake_server.service import Service
-from fake_server.tokens import CallRefused, Minted, format_timestamp, match_token_path
+from fake_server.token_calls import BODY_TOO_LARGE, CallRefused, TokenPath, format_timestamp, match_token_path
+from fake_server.tokens import Minted
 
 _BACKEND_PATH = "/token"
 _STATUS_WORDS: Mapping[int, str] = {
@@ -28,6 +29,7 @@ _STATUS_WORDS: Mapping[int, str] = {
     503: "UNAVAILABLE",
     504: "DEADLINE_EXCEEDED",
 }
+_REFUSED_BY_STATUS = {500: find_refusal("internal_error")} | {row.code: row for row in REFUSALS.values() if row.is_http}
 _GARBAGE = b"<!doctype html>\n<html><head><title>Welcome</title></head><body>Please sign in </body></html>\n"
 
 
@@ -48,15 +50,20 @@ class HttpApi:
 
     async def _respond(self, request: web.BaseRequest) -> web.Response:
         path = re.sub("/{2,}", "/", request.path)
-        call = match_token_path(path)
-        if path.rstrip("/").endswith(_BACKEND_PATH) and request.method == "POST":
+        called = match_token_path(path)
+        if request.method != "POST":
+            return web.Response(status=404)
+        if path.rstrip("/").endswith(_BACKEND_PATH):
             via = "backend"
-        elif call is not None and request.method == "POST":
-            via = "service" if call == "auth_tokens" else "article"
+        elif called is not None:
+            via = "service" if called.call == "auth_tokens" else "article"
         else:
             return web.Response(status=404)
-        body = await request.read()
-        return await self._deliberate(request, via) or self._mint(request, body, via)
+        try:
+            body = await request.read()
+        except web.HTTPRequestEntityTooLarge:
+            return self._refuse(BODY_TOO_LARGE, via)
+        return await self._deliberate(request, via) or self._mint(request, body, via, called)
 
     async def _deliberate(self, request: web.BaseRequest, via: str) -> web.Response | None:
         """What a scenario ordered for this call; None: it is answered as usual."""
@@ -68,12 +75,13 @@ class HttpApi:
         if failure.how == "timeout":
             self._observe(TokenCallRefused(via, None, "never answered", True))
             await self._wait(request, None)
-            return _error(503, "The service is currently unavailable.")  # the server stops: nobody reads this
+            return _error(503, find_refusal("http_503").reason())  # the server stops: nobody reads this
         status = 200 if failure.how == "garbage" else failure.status
         self._observe(TokenCallRefused(via, status, failure.how, True))
         if failure.how == "garbage":
             return web.Response(body=_GARBAGE, content_type="text/html")
-        return _error(status, "The service is currently unavailable.", headers=_retry_after(failure))
+        row = _REFUSED_BY_STATUS.get(status) or find_refusal("http_503")
+        return _error(status, row.reason(), headers=_retry_after(failure))
 
     async def _wait(self, request: web.BaseRequest, seconds: float | None) -> None:
         """Wait, but no longer than the client does."""
@@ -84,21 +92,24 @@ class HttpApi:
         await asyncio.wait(waited, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
 
-    def _mint(self, request: web.BaseRequest, body: bytes, via: str) -> web.Response:
+    def _refuse(self, refused: CallRefused, via: str) -> web.Response:
+        self._observe(TokenCallRefused(via, refused.http_status, refused.message, False))
+        return _json(refused.http_status, refused.response)
+
+    def _mint(self, request: web.BaseRequest, body: bytes, via: str, called: TokenPath | None) -> web.Response:
         tokens, now_s = self._service.tokens, self._service.clock.wall_s()
         key = self._service.key_state(request.headers.get("x-goog-api-key") or request.query.get("key", ""))
         made: Minted | CallRefused
-        if via == "backend":
+        if called is None:
             made = tokens.mint_by_rules(now_s=now_s)
-        elif via == "service":
-            made = tokens.mint(body, now_s=now_s, key=key)
+        elif called.call == "auth_tokens":
+            made = tokens.mint(body, now_s=now_s, key=key, version=called.version)
         else:
-            made = tokens.mint_article(body, now_s=now_s, key=key)
+            made = tokens.mint_article(body, now_s=now_s, key=key, version=called.version)
         if isinstance(made, CallRefused):
-            self._observe(TokenCallRefused(via, made.http_status, made.message, False))
-            return _json(made.http_status, made.response)
+            return self._refuse(made, via)
         label = self._service.labels.name("token", made.name)
-        self._observe(TokenMinted(label, via, made.uses, made.new_session_window_s, made.lifetime_s))
+        self._observe(TokenMinted(label, via, made.uses, made.new_session_window_s, made.lifetime_s, made.problems))
         if via == "backend":
             return _json(200, {"token": made.name, "expiresAt": format_timestamp(made.expires_at_s)})
         return _json(200, made.response)
@@ -106,7 +117,7 @@ class HttpApi:
 
 def refused_upgrade(row: Refusal) -> web.Response:
     """A refusal by HTTP in Google's own envelope."""
-    return _error(row.code, row.reason())
+    return _error(row.code, row.reason(), headers=_retry_after(row))
 
 
 def _error(status: int, message: str, *, headers: Mapping[str, str] | None = None) -> web.Response:
@@ -119,5 +130,5 @@ def _json(status: int, body: Mapping[str, Any], headers: Mapping[str, str] | Non
     return web.Response(status=status, body=data, content_type="application/json", charset="utf-8", headers=headers)
 
 
-def _retry_after(failure: FailTokenCalls) -> Mapping[str, str] | None:
+def _retry_after(failure: FailTokenCalls | Refusal) -> Mapping[str, str] | None:
     return None if failure.retry_after_s is None else {"Retry-After": f"{failure.retry_after_s:g}"}

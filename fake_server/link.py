@@ -30,6 +30,7 @@ from fake_server.events import CloseSent, ConnectionEnded, FrameSent, Observer, 
 from fake_server.frames import FramePress, close_frame, pong_frame
 from fake_server.listener import WatchedHandler
 from fake_server.session import Session
+from fake_server.wire.order import FrameOrder
 
 Gate: TypeAlias = Callable[[FrameSent], Awaitable[None] | None]
 """Asked before a frame is written; what it returns is awaited first, and all that follows on the connection waits."""
@@ -70,6 +71,7 @@ class Link:
         self._on_error = on_error
         self._loop = asyncio.get_running_loop()
         self._frames_sent = 0
+        self._order = FrameOrder()
         self._outbox: deque[Effect] = deque()
         self._unwritten: list[bytes] = []
         self._untold: list[ServerEvent] = []
@@ -138,13 +140,15 @@ class Link:
 
     def _work(self) -> None:
         self._working = True
-        outbox, press, gate, observe = self._outbox, self._press.press, self._gate, self._observe
+        outbox, press, gate, observe, order = self._outbox, self._press.press, self._gate, self._observe, self._order
         try:
             while outbox and self._waiting is None:
                 effect = outbox.popleft()
                 kind = type(effect)
                 if kind is Send:
-                    data, event = press(effect, self.number, self._frames_sent + 1)  # type: ignore[arg-type]
+                    if not self._frames_sent:
+                        order.says_turn_complete = self._session.says_turn_complete
+                    data, event = press(effect, self.number, self._frames_sent + 1, order)  # type: ignore[arg-type]
                     if gate is not None:
                         self._frame(data, event, effect.then)  # type: ignore[union-attr]
                     else:

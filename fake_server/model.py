@@ -48,10 +48,12 @@ class FakeModel:
     """Reads facts out of text and answers questions about them.
 
     `facts` (names to values) only helps to recognise what was said: a text that contains a value together with
-    the fact's name teaches it, however it is phrased. Otherwise `My <fact> is <value>.` teaches.
+    the fact's name teaches it, however it is phrased. Otherwise `My <fact> is <value>.` teaches. `replies` are said
+    in turn where nothing is asked or taught; empty: small talk of its own.
     """
 
-    def __init__(self, facts: Mapping[str, str] | None = None) -> None:
+    def __init__(self, facts: Mapping[str, str] | None = None, replies: tuple[str, ...] = ()) -> None:
+        self._small_talk = tuple(Answer(text, (), ()) for text in replies) or _SMALL_TALK
         self._named = [
             (name, value, re.compile(rf"(?<!\w){re.escape(value)}(?!\w)"), re.compile(rf"\b{re.escape(name)}\b", re.I))
             for name, value in (facts or {}).items()
@@ -86,7 +88,7 @@ class FakeModel:
         The same arguments give the same words.
         """
         if not asked:
-            return _THANKS if taught else _SMALL_TALK[turn % len(_SMALL_TALK)]
+            return _THANKS if taught else self._small_talk[(turn - 1) % len(self._small_talk)]
         known = tuple(name for name in asked if name in history)
         missing = tuple(name for name in asked if name not in history)
         sentences = [

@@ -23,6 +23,8 @@ class Phase(_Member):
     AWAITING_SETUP = "awaiting setup"
     SETTING_UP = "setting up"
     """The setup is accepted, setupComplete is due."""
+    REFUSED = "refused"
+    """The setup is refused, the close is due."""
     LIVE = "live"
     DETACHED = "detached"
     """Its session was resumed elsewhere: nothing is sent any more, and what comes in is ignored."""
@@ -35,6 +37,8 @@ class Step(_Member):
     """What can happen to a connection."""
 
     SETUP_ACCEPTED = "setup accepted"
+    SETUP_REFUSED = "setup refused"
+    """And the service takes its time to say so; a refusal at once is a close."""
     SETUP_COMPLETED = "setup completed"
     RESUMED_ELSEWHERE = "resumed elsewhere"
     CLOSE = "close"
@@ -61,17 +65,25 @@ class Cue(_Member):
     GENERATION_COMPLETE = "generation complete"
     PLAYBACK_OVER = "playback over"
     CALL_MADE = "call made"
+    """And the model waits for its response."""
+    CALL_LEFT_RUNNING = "call left running"
+    """The model has called, and ends its turn; the response begins another."""
+    MORE_TO_COME = "more to come"
+    """A turn is over, but the interaction is not (extended thinking)."""
     INTERRUPTED = "interrupted"
 
 
 PHASE_MOVES: Mapping[tuple[Phase, Step], Phase] = {
     (Phase.AWAITING_SETUP, Step.SETUP_ACCEPTED): Phase.SETTING_UP,
+    (Phase.AWAITING_SETUP, Step.SETUP_REFUSED): Phase.REFUSED,
     (Phase.AWAITING_SETUP, Step.CLOSE): Phase.CLOSING,
     (Phase.AWAITING_SETUP, Step.END): Phase.ENDED,
     (Phase.SETTING_UP, Step.SETUP_COMPLETED): Phase.LIVE,
     (Phase.SETTING_UP, Step.RESUMED_ELSEWHERE): Phase.DETACHED,
     (Phase.SETTING_UP, Step.CLOSE): Phase.CLOSING,
     (Phase.SETTING_UP, Step.END): Phase.ENDED,
+    (Phase.REFUSED, Step.CLOSE): Phase.CLOSING,
+    (Phase.REFUSED, Step.END): Phase.ENDED,
     (Phase.LIVE, Step.RESUMED_ELSEWHERE): Phase.DETACHED,
     (Phase.LIVE, Step.CLOSE): Phase.CLOSING,
     (Phase.LIVE, Step.END): Phase.ENDED,
@@ -85,10 +97,13 @@ TALK_MOVES: Mapping[tuple[Talk, Cue], Talk] = {
     (Talk.LISTENING, Cue.CALL_MADE): Talk.CALLING,
     (Talk.THINKING, Cue.ANSWER_BEGUN): Talk.GENERATING,
     (Talk.THINKING, Cue.CALL_MADE): Talk.CALLING,
+    (Talk.LISTENING, Cue.CALL_LEFT_RUNNING): Talk.LISTENING,
+    (Talk.THINKING, Cue.CALL_LEFT_RUNNING): Talk.LISTENING,
     (Talk.THINKING, Cue.INTERRUPTED): Talk.LISTENING,
     (Talk.GENERATING, Cue.GENERATION_COMPLETE): Talk.PLAYING,
     (Talk.GENERATING, Cue.INTERRUPTED): Talk.LISTENING,
     (Talk.PLAYING, Cue.PLAYBACK_OVER): Talk.LISTENING,
+    (Talk.PLAYING, Cue.MORE_TO_COME): Talk.THINKING,
     (Talk.PLAYING, Cue.INTERRUPTED): Talk.LISTENING,
     (Talk.CALLING, Cue.TURN_HEARD): Talk.THINKING,
     (Talk.CALLING, Cue.CALL_MADE): Talk.CALLING,

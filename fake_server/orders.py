@@ -41,6 +41,7 @@ class OrderedConnection(Connection):
         return self._out.take()
 
     def _order_go_away(self, act: acts.GoAway, now_s: float) -> None:
+        self._must_be_live(act)
         left_s = self._limits.go_away_time_left_s if act.time_left_s is None else act.time_left_s
         odd = act.raw_time_left is not None or bool(act.extra)
         message = wire.go_away(act.time_left_s, raw_time_left=act.raw_time_left, extra=act.extra)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Literal, TypeAlias
-
-from fake_server.refusals import find_refusal
+from typing import Literal, TypeAlias
 
 FunctionMode: TypeAlias = Literal["blocking", "non_blocking", "none"]
 Method: TypeAlias = Literal["plain", "constrained", "vertex"]
@@ -34,8 +32,26 @@ class ModelProfile:
     """Refusal for a modality that it cannot answer in."""
     function_mode: FunctionMode = "blocking"
     """The default mode of a function without `behavior`; `none`: the model calls no functions."""
-    other_function_mode: bool = False
-    """True: a function may choose the other mode."""
+    other_function_mode: Literal["taken", "ignored", "refused"] = "ignored"
+    """What becomes of a function that asks for the other mode."""
+    call_id: Literal["counted", "long"] = "long"
+    """How calls are named: `fc_…` and `call_…`, or `function-call-…`."""
+    handles: Literal["snapshot", "session"] = "snapshot"
+    """What a handle restores; unknown for most models: then the stricter reading."""
+    idle_drop_embargo_s: float = 0.0
+    """A resume so soon after an idle drop is refused."""
+    embargo_refused_after_s: float = 0.0
+    """From a setup under an embargo to its refusal."""
+    thinks: bool = True
+    """True: a setup may carry a thinkingConfig; False: it is refused."""
+    proactive: Literal["chosen", "always"] = "chosen"
+    """`always`: proactive audio cannot be switched off."""
+    chunk_bytes: tuple[int, ...] = (4800, 15360, 15360, 1920, 19200, 15360, 13440, 26880)
+    """Sizes of its audio chunks, again and again (measured on 3.8: all multiples of 20 ms)."""
+    empty_frames: bool = False
+    """True: empty frames come between its audio chunks."""
+    speaks: bool = True
+    """False: speech is transcribed, piece by piece and then as a whole, and nothing is said to it."""
     voice_activity: bool = False
     """True: voiceActivity messages come without being asked for."""
     idle_signal: Literal["turn_complete", "interaction_status", "generation_complete", "none"] = "turn_complete"
@@ -79,25 +95,44 @@ MODELS: Mapping[str, ModelProfile] = MappingProxyType(
                 first_update_after_resume_s=0.002,
                 update_every_s=None,
                 function_mode="non_blocking",
-                other_function_mode=True,
+                other_function_mode="taken",
+                thinks=False,
+                handles="session",
+                idle_drop_embargo_s=1.2,
+                embargo_refused_after_s=0.5,
+                call_id="counted",
+                proactive="always",
+                empty_frames=True,
                 voice_activity=True,
             ),
-            ModelProfile(  # when it sends updates is unknown: taken to be as its sister
+            ModelProfile(  # how it resumes, and when it sends updates, is unknown: taken to be as its sister
                 "gemini-3.8-live-extended-thinking",
                 first_update_after_s=0.115,
                 first_update_after_resume_s=0.002,
                 update_every_s=None,
                 function_mode="non_blocking",
+                other_function_mode="refused",
+                handles="session",
+                idle_drop_embargo_s=1.2,
+                embargo_refused_after_s=0.5,
+                call_id="counted",
+                proactive="always",
+                empty_frames=True,
                 voice_activity=True,
                 idle_signal="interaction_status",
             ),
             ModelProfile(
-                "gemini-3.1-flash-live-preview", first_update_after_s=1.2, idle_s=150.0, client_content="history"
+                "gemini-3.1-flash-live-preview",
+                first_update_after_s=4.8,
+                first_update_after_resume_s=4.8,
+                idle_s=150.0,
+                client_content="history",
+                chunk_bytes=(2, 2400, 7680, 9600, 15360),
             ),
             ModelProfile(
                 "gemini-2.5-flash-native-audio-preview-12-2025",
                 text_refusal="voices_without_audio",
-                other_function_mode=True,
+                other_function_mode="taken",
             ),
             ModelProfile(
                 "gemini-3.5-live-translate-preview",
@@ -111,6 +146,8 @@ MODELS: Mapping[str, ModelProfile] = MappingProxyType(
                 "gemini-3.5-transcribe-live",
                 modalities=frozenset({"TEXT", "AUDIO"}),
                 function_mode="none",
+                speaks=False,
+                voice_activity=True,
                 idle_signal="generation_complete",
             ),
             ModelProfile("gemini-live-2.5-flash-preview", modalities=frozenset({"TEXT", "AUDIO"}), retired=True),
@@ -120,7 +157,7 @@ MODELS: Mapping[str, ModelProfile] = MappingProxyType(
 )
 """The models, by id."""
 
-UNLISTED_MODEL = ModelProfile("", modalities=frozenset({"TEXT", "AUDIO"}), other_function_mode=True)
+UNLISTED_MODEL = ModelProfile("", modalities=frozenset({"TEXT", "AUDIO"}), other_function_mode="taken")
 """For a model that the table does not have, but that the behaviour names as the one to be served."""
 
 SERVICES: Mapping[str, ServiceProfile] = MappingProxyType(
@@ -186,45 +223,3 @@ def model_id(name: str) -> str:
 def profile_of(name: str) -> ModelProfile:
     """The profile of a model, by bare or full name; `UNLISTED_MODEL` when the table does not have it."""
     return MODELS.get(model_id(name), UNLISTED_MODEL)
-
-
-@dataclass(frozen=True, slots=True)
-class SetupRefused:
-    """The model or the service will not have this setup."""
-
-    refusal: str
-    """Name in the table of refusals."""
-    reason: str
-    """What to close with, cut at 123 bytes."""
-
-
-def check_setup(
-    setup: Mapping[str, Any],
-    *,
-    service: Literal["developer", "vertex"] = "developer",
-    version: str = "v1beta",
-    served: Sequence[str] = (),
-    by_token: bool = False,
-) -> SetupRefused | None:
-    """What the service says to a well-formed setup (canonical camelCase, token constraints applied); None: accepted.
-
-    `served`: model ids that are served though the table does not have them (`Behaviour.model`).
-    `by_token`: the credential is an ephemeral token (a missing model then gets its own text).
-    """
-    model = setup.get("model") or ""
-    if not model and by_token:
-        return _refused("token_project_scoped")
-    profile = profile_of(model)
-    if not model or profile.retired or (profile is UNLISTED_MODEL and model_id(model) not in map(model_id, served)):
-        return _refused(SERVICES[service].not_found, model=model, version=version)
-    config = setup.get("generationConfig") or {}
-    modalities = config.get("responseModalities") or [SERVICES[service].default_modality]
-    if len(modalities) > 1:
-        return _refused("invalid_argument")
-    if modalities[0] not in profile.modalities:
-        return _refused(profile.text_refusal, modalities=modalities[0], model=model)
-    return None
-
-
-def _refused(name: str, **values: str) -> SetupRefused:
-    return SetupRefused(name, find_refusal(name).reason(**values))

@@ -35,6 +35,8 @@ class Refusal:
     """What the refusal is about: what a client must not present again unchanged."""
     heals: bool
     """True: the same request may be accepted later, so that waiting helps."""
+    retry_after_s: float | None = None
+    """By HTTP alone: what the answer's Retry-After says; None: it has none. A scenario sets it, no row does."""
 
     @property
     def is_http(self) -> bool:

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Generic, TypeVar
 
 from fake_server.behaviour import ResumptionRules
-from fake_server.profiles import ModelProfile
+from fake_server.profiles import UNLISTED_MODEL, ModelProfile
 
 T = TypeVar("T")
 
@@ -120,7 +120,35 @@ class _Session:
 class _Issued(Generic[T]):
     session: str
     content: T | None
+    """None where the handle names the session itself."""
+    whole_session: bool
     forgotten: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """What the handles of one connection mean, and how the service guards its session: by the rules, or the model."""
+
+    whole_session: bool
+    """A handle names the session itself, not a snapshot of it."""
+    embargo_idle_drop_s: float
+    """A resume so soon after a drop while the model was idle is refused."""
+    embargo_refused_after_s: float
+    """From the setup to that refusal."""
+
+
+def meaning(rules: ResumptionRules, profile: ModelProfile, *, transparent: bool = False) -> Meaning:
+    """The rules, with the model's own habit where they leave it to the model.
+
+    `transparent`: the handle is a snapshot, since its index says which client messages are in it.
+    """
+    handles = profile.handles if rules.handles == "model" else rules.handles
+    embargo_s, after_s = rules.embargo_idle_drop_s, rules.embargo_refused_after_s
+    return Meaning(
+        handles == "session" and not transparent,
+        profile.idle_drop_embargo_s if embargo_s == "model" else embargo_s,
+        profile.embargo_refused_after_s if after_s == "model" else after_s,
+    )
 
 
 def cadence(rules: ResumptionRules, profile: ModelProfile, *, resumed: bool = False) -> Cadence | None:
@@ -139,8 +167,9 @@ class Handles(Generic[T]):
     """All handles of one server."""
 
     def __init__(self, rules: ResumptionRules, *, new_handle: Callable[[], str]) -> None:
-        """`new_handle` makes 36 characters, never the same twice."""
+        """`new_handle` makes 36 characters, never the same twice. What rules leave to the model, a `Meaning` says."""
         self._rules = rules
+        self._meaning = meaning(rules, UNLISTED_MODEL)
         self._new_handle = new_handle
         self._issued: dict[str, _Issued[T]] = {}
         self._sessions: dict[str, _Session] = {}
@@ -152,11 +181,13 @@ class Handles(Generic[T]):
         known.open_sockets.add(connection)
         known.left_at_s = None
 
-    def client_end_closed(self, session: str, *, now_s: float, model_idle: bool, connection: int = 0) -> None:
+    def client_end_closed(
+        self, session: str, *, now_s: float, model_idle: bool, connection: int = 0, means: Meaning | None = None
+    ) -> None:
         """The client's own end of a socket of this session is closed: by a close frame, or seen to be gone.
 
         `model_idle`: it dropped without a close frame while the model was idle (counts under `embargo_idle_drop_s`).
-        Telling it again of the same connection changes nothing.
+        `means`: of this connection; None: by the rules alone. Telling it again of the same connection changes nothing.
         """
         known = self._sessions.get(session)
         if known is None or connection not in known.open_sockets:
@@ -166,30 +197,39 @@ class Handles(Generic[T]):
         if not known.open_sockets:
             known.left_at_s = now_s
         if model_idle:
-            known.embargo_until_s = now_s + self._rules.embargo_idle_drop_s
+            known.embargo_until_s = now_s + (means or self._meaning).embargo_idle_drop_s
 
     def next_update(
-        self, session: str, content: T, *, now_s: float, busy: bool = False, resumable: bool = True
+        self,
+        session: str,
+        content: T,
+        *,
+        now_s: float,
+        busy: bool = False,
+        resumable: bool = True,
+        means: Meaning | None = None,
     ) -> Update:
         """What the update that is now due says; issues a handle unless it must be non-resumable.
 
         `busy`: the model speaks or a tool call is pending (counts under `pause_while_generating`).
+        `means`: of this connection; None: by the rules alone.
         """
         known = self._sessions.get(session)
         held_back = known is not None and now_s < known.held_back_until_s
         if not resumable or held_back or (busy and self._rules.pause_while_generating):
             return Update(None, resumable=False)
-        return Update(self.issue(session, content), resumable=True)
+        return Update(self.issue(session, content, means), resumable=True)
 
-    def issue(self, session: str, content: T) -> str:
-        """A new handle of this session, holding `content` (or, by the rules, naming the session)."""
+    def issue(self, session: str, content: T, means: Meaning | None = None) -> str:
+        """A new handle of this session, holding `content` (or, by its meaning, naming the session)."""
         handle = self._new_handle()
         if len(handle) != HANDLE_LENGTH or handle in self._issued:
             raise ValueError(
                 f"new_handle must make {HANDLE_LENGTH} characters, never the same twice; it gave {len(handle)}"
             )
         self._sessions.setdefault(session, _Session())
-        self._issued[handle] = _Issued(session, content if self._rules.handles == "snapshot" else None)
+        whole = (means or self._meaning).whole_session
+        self._issued[handle] = _Issued(session, None if whole else content, whole)
         return handle
 
     def hold_back(self, session: str, *, until_s: float) -> None:
@@ -213,7 +253,7 @@ class Handles(Generic[T]):
             return Rejected("internal_error")
         if now_s < session.embargo_until_s:
             return Rejected("internal_error")
-        whole_session = self._rules.handles == "session" and not issued.forgotten
+        whole_session = issued.whole_session and not issued.forgotten
         return Accepted(issued.session, issued.content, whole_session, issued.forgotten)
 
     def forget_handles(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
 from fake_server.acts import FailTokenCalls, Refuse, SlowTokenCalls
@@ -15,9 +15,11 @@ from fake_server.events import HandlePresented
 from fake_server.history import History
 from fake_server.labels import Labels
 from fake_server.model import FakeModel
-from fake_server.profiles import Method, ModelProfile, check_setup, profile_of
+from fake_server.profiles import Method, ModelProfile, profile_of
 from fake_server.refusals import Refusal, find_refusal
 from fake_server.resumption import Handles, Rejected
+from fake_server.setup_rules import check_setup
+from fake_server.token_calls import NEW_KEY_PREFIX, KeyState
 from fake_server.tokens import Admitted, TokenLedger, TokenRefused
 from fake_server.wire.payload import handle_label
 
@@ -63,6 +65,8 @@ class ServiceSession:
     """The past, as it was when the last connection ended."""
     answered_turn: int = 0
     """The newest turn whose answer came to an end (or was interrupted)."""
+    video_since_s: float | None = None
+    """When the first picture came; None: there was none."""
 
     def past(self) -> History:
         """All of it, up to now."""
@@ -134,24 +138,36 @@ class Service:
         self.clock = clock
         self.labels = labels
         self.api_key = secrets.api_key
-        self.model = FakeModel(behaviour.facts)
-        self.tokens = TokenLedger(behaviour.tokens, new_secret=secrets.token_part, dialect=behaviour.dialect)
+        self.model = FakeModel(behaviour.facts, behaviour.script.replies)
+        self.tokens = TokenLedger(
+            behaviour.tokens,
+            new_secret=secrets.token_part,
+            dialect=behaviour.dialect,
+            unknown_fields=behaviour.unknown_fields,
+        )
         self.handles: Handles[History] = Handles(behaviour.resumption, new_handle=secrets.handle)
         self._sessions: dict[str, ServiceSession] = {}
         self._turns = 0
         self._ordered: list[_Ordered] = []
         self._token_faults: list[_OrderedTokenFault] = []
 
+    @property
+    def sessions_held(self) -> int:
+        """Sessions that a connection carries now."""
+        return sum(session.owner is not None for session in self._sessions.values())
+
     def next_turn(self) -> int:
         """A number for one more user turn."""
         self._turns += 1
         return self._turns
 
-    def key_state(self, key: str) -> Literal["valid", "missing", "wrong"]:
+    def key_state(self, key: str) -> KeyState:
         """What an API key is worth here."""
         if not key:
             return "missing"
-        return "valid" if key == self.api_key else "wrong"
+        if key == self.api_key:
+            return "valid"
+        return "wrong_new_format" if key.startswith(NEW_KEY_PREFIX) else "wrong"
 
     def wall_to_monotonic_s(self, wall_s: float) -> float:
         """The monotonic time of a wall time."""
@@ -172,8 +188,7 @@ class Service:
 
     def admit(self, caller: Caller, setup: Mapping[str, Any], now_s: float) -> Admission | Denied:
         """Judge a well-formed setup, and do all that accepting it means."""
-        resumption = setup.get("sessionResumption") or {}
-        handle = resumption.get("handle")
+        handle = _handle_of(setup)
         ordered = self._take_ordered("setup", bool(handle), now_s)
         if ordered is not None:
             told = self._handle_presented(caller, handle, ordered.name)
@@ -185,24 +200,26 @@ class Service:
         if credential is not None and credential.kind == "key" and credential.secret != self.api_key:
             return self._deny("api_key_invalid")
         if credential is not None and by_token:
-            judged = self.tokens.admit(credential.secret, resume=bool(handle), now_s=self.clock.wall_s())
+            # Whether this resumes is for the setup that counts to say: a token may take the client's handle away.
+            effective = self.tokens.apply_constraints(credential.secret, setup)
+            resume = bool(_handle_of(effective))
+            judged = self.tokens.admit(credential.secret, resume=resume, now_s=self.clock.wall_s())
             if isinstance(judged, TokenRefused):
                 return self._deny(judged.refusal, effects=self._handle_presented(caller, handle, judged.refusal))
             admitted = judged
-            effective = self.tokens.apply_constraints(credential.secret, setup)
         refused = check_setup(
             effective,
             service=caller.service,
             version=caller.version,
             served=(self.behaviour.model,),
             by_token=by_token,
+            any_voice=self.behaviour.voices == "any",
         )
         if refused is not None:
             self._give_back(admitted)
             told = self._handle_presented(caller, handle, refused.refusal)
             return Denied(find_refusal(refused.refusal), refused.reason, False, told)
-        effective_handle = (effective.get("sessionResumption") or {}).get("handle")
-        return self._admit_session(caller, effective, effective_handle, admitted, now_s)
+        return self._admit_session(caller, effective, _handle_of(effective), admitted, now_s)
 
     def _admit_session(
         self, caller: Caller, setup: Mapping[str, Any], handle: str | None, token: Admitted | None, now_s: float
@@ -225,12 +242,13 @@ class Service:
             past = _without_unanswered(past)
         told = self._handle_presented(caller, handle, None)
         if session.owner is not None:
+            session.saved = session.owner.snapshot()
             told = (*told, *session.owner.detach())
         return Admission(session, setup, profile, past, self.labels.name("handle", handle), token, told)
 
-    def refusal_after_setup(self, now_s: float) -> Refusal | None:
+    def refusal_after_setup(self, admission: Admission, now_s: float) -> Refusal | None:
         """The refusal that comes right after setupComplete, where one is ordered."""
-        return self._take_ordered("after_setup", None, now_s)
+        return self._take_ordered("after_setup", admission.past is not None, now_s)
 
     def _handle_presented(self, caller: Caller, handle: str | None, refusal: str | None) -> tuple[Effect, ...]:
         if handle is None:
@@ -250,7 +268,8 @@ class Service:
     def order_refusal(self, act: Refuse, now_s: float) -> None:
         """Coming dials are refused."""
         until_s = None if act.for_s is None else now_s + act.for_s
-        self._ordered.append(_Ordered(act, find_refusal(act.refusal), until_s, act.times))
+        row = replace(find_refusal(act.refusal), retry_after_s=act.retry_after_s)
+        self._ordered.append(_Ordered(act, row, until_s, act.times))
 
     def order_token_fault(self, act: FailTokenCalls | SlowTokenCalls, now_s: float) -> None:
         """Coming token calls fail, or are slow; without any bound until the order is lifted."""
@@ -307,10 +326,15 @@ def _stage(row: Refusal) -> str:
     return "after_setup" if row.phase == "after_setup" else "setup"
 
 
+def _handle_of(setup: Mapping[str, Any]) -> str | None:
+    handle: str | None = (setup.get("sessionResumption") or {}).get("handle")
+    return handle
+
+
 def _reason_values(caller: Caller, setup: Mapping[str, Any]) -> dict[str, str]:
     model = setup.get("model")
     return {"model": model if isinstance(model, str) else "", "version": caller.version}
 
 
 def _without_unanswered(past: History) -> History:
-    return History(past.known, past.tokens, past.audio_samples, None, past.tool_calls, past.speech)
+    return replace(past, unanswered=None)

@@ -16,9 +16,10 @@ from fake_server.effects import EchoClose, Effect, HangUp, Send
 from fake_server.events import CloseReceived, FrameReceived, ServerEvent, SessionStarted, SpeechRange, TokenSpent
 from fake_server.moves import PHASE_MOVES, Phase, Step, move
 from fake_server.orders import OrderedConnection
-from fake_server.profiles import SERVICES
+from fake_server.profiles import SERVICES, profile_of
 from fake_server.refusals import Refusal, find_refusal, truncate_reason
-from fake_server.resumption import Cadence, cadence
+from fake_server.resampling import RATE_HZ, Resampler, rate_hz
+from fake_server.resumption import Cadence, cadence, meaning
 from fake_server.service import Admission, Caller, Denied, Service
 from fake_server.speech import SpeechRecogniser
 from fake_server.wire import ClientFrame
@@ -30,12 +31,14 @@ class Session(OrderedConnection):
     def __init__(self, caller: Caller, service: Service, now_s: float) -> None:
         super().__init__(caller, service)
         self._recogniser = SpeechRecogniser()
+        self._resampler = Resampler()
         self._early: list[tuple[ClientFrame, list[HeardAudio]]] = []
+        self._refused: tuple[Refusal, str, bool] | None = None
         self._cadence: Cadence | None = None
         self._idle_s: float | None = None
-        self._last_input_s = self._last_traffic_s = now_s
+        self._unlimited = False
+        self._last_input_s = self._last_traffic_s = self._opened_s = now_s
         self._set(Timer.SETUP, self._limits.setup_within_s, now_s)
-        self._set(Timer.GO_AWAY, self._limits.go_away_after_s, now_s)
 
     # ---- events from the client and the network
 
@@ -61,10 +64,16 @@ class Session(OrderedConnection):
         problems: tuple[str, ...] = ()
         unrecognised = 0
         for chunk in frame.audio:
-            found = self._recogniser.feed(chunk.pcm)
-            heard.append((found.ranges, chunk.pcm))
-            speech += found.ranges
-            unrecognised += found.unrecognised_samples
+            rate = rate_hz(chunk.mime_type)
+            if rate == RATE_HZ:
+                found = self._recogniser.feed(chunk.pcm)
+                heard.append((found.ranges, chunk.pcm))
+                speech += found.ranges
+                unrecognised += found.unrecognised_samples
+            else:
+                pcm = self._resampler.feed(chunk.pcm, rate)
+                heard.append(((), pcm))
+                unrecognised += len(pcm) // 2
         objection = self._objection(frame)
         if frame.problems:
             problems = tuple(problem.text for problem in frame.problems)
@@ -150,18 +159,34 @@ class Session(OrderedConnection):
         judged = self._service.admit(self.caller, body, now_s)
         self._out.put_all(judged.effects)
         if isinstance(judged, Denied):
-            self._close(judged.row.code, judged.reason, judged.row.name, judged.deliberate, now_s)
+            self._deny(judged, body, now_s)
             return
         self.phase = move(PHASE_MOVES, self.phase, Step.SETUP_ACCEPTED)
         self._due.pop(Timer.SETUP, None)
         self._admission = judged
         self._conversation = Conversation(self.caller, judged, self._service)
+        rules = self._service.behaviour.resumption
+        self._means = meaning(rules, judged.profile, transparent=self._transparent)
         judged.session.owner = self
         wait_s = self._service.behaviour.script.setup_complete_after_s
         if wait_s > 0:
             self._due[Timer.SETUP_COMPLETE] = now_s + wait_s
         else:
             self._complete_setup(now_s)
+
+    def _deny(self, denied: Denied, setup: Mapping[str, Any], now_s: float) -> None:
+        """Close, at once, or (an embargo on the session) when the service has thought about it."""
+        wait_s = 0.0
+        if denied.row.name == "internal_error" and not denied.deliberate:
+            rules = self._service.behaviour.resumption
+            wait_s = meaning(rules, profile_of(setup.get("model") or "")).embargo_refused_after_s
+        if wait_s <= 0:
+            self._close(denied.row.code, denied.reason, denied.row.name, denied.deliberate, now_s)
+            return
+        self.phase = move(PHASE_MOVES, self.phase, Step.SETUP_REFUSED)
+        self._due.pop(Timer.SETUP, None)
+        self._refused = (denied.row, denied.reason, denied.deliberate)
+        self._due[Timer.REFUSAL] = now_s + wait_s
 
     def _complete_setup(self, at_s: float) -> None:
         admission = self._admitted()
@@ -177,10 +202,7 @@ class Session(OrderedConnection):
         session_id = session.label if SERVICES[self.caller.service].session_id else None
         self._out.put(Send(wire.setup_complete(session_id), tuple(told)))
         self._start_timers(admission, at_s)
-        refused = self._service.refusal_after_setup(at_s)
-        if refused is not None:
-            self._refuse(refused, at_s, deliberate=True)
-            return
+        self._refuse_soon(admission, at_s)
         self._talk().start(at_s)
         self._flush()
         early, self._early = self._early, []
@@ -191,17 +213,30 @@ class Session(OrderedConnection):
             if self.live:
                 self._converse(frame, heard, at_s)
 
+    def _refuse_soon(self, admission: Admission, at_s: float) -> None:
+        """Where the quota is spent, the session lives for a moment all the same (protocol, section 7.1)."""
+        ordered = self._service.refusal_after_setup(admission, at_s)
+        most = self._limits.sessions
+        if ordered is not None or (most is not None and self._service.sessions_held > most):
+            row = ordered or _QUOTA
+            self._refused = (row, row.reason(), ordered is not None)
+            self._due[Timer.REFUSAL] = at_s + self._limits.quota_close_after_s
+
     def _start_timers(self, admission: Admission, at_s: float) -> None:
         rules = self._service.behaviour.resumption
         self._cadence = cadence(rules, admission.profile, resumed=admission.past is not None)
         if self._cadence is not None:
             self._due[Timer.UPDATE] = at_s + self._cadence.first_after_s
-        self._idle_s = self._limits.idle_s if self._limits.idle_s is not None else admission.profile.idle_s
+        self._idle_s = admission.profile.idle_s if self._limits.idle_s == "model" else self._limits.idle_s
         self._last_input_s = at_s
+        if self._limits.go_away_after_s is not None:  # counted from the dial, but nothing comes before setupComplete
+            self._due[Timer.GO_AWAY] = max(at_s, self._opened_s + self._limits.go_away_after_s)
         self._set(Timer.IDLE, self._idle_s, at_s)
         self._set(Timer.DEAD_CLIENT, self._limits.dead_client_s, at_s)
-        if "contextWindowCompression" not in admission.setup and self._limits.session_s is not None:
+        self._unlimited = "contextWindowCompression" in admission.setup
+        if not self._unlimited and self._limits.session_s is not None:
             self._due[Timer.SESSION_LENGTH] = max(at_s, admission.session.started_s + self._limits.session_s)
+        self._watch_video(at_s)
         expires_at_s = self._service.tokens.expires_at_s(admission.token.name) if admission.token is not None else None
         if expires_at_s is not None:
             self._due[Timer.TOKEN_EXPIRY] = self._service.wall_to_monotonic_s(expires_at_s)
@@ -210,10 +245,24 @@ class Session(OrderedConnection):
 
     def _converse(self, frame: ClientFrame, heard: list[HeardAudio], now_s: float) -> None:
         self._last_input_s = now_s
+        session = self._admitted().session
+        if session.video_since_s is None and "video" in frame.parts:
+            session.video_since_s = now_s
+            self._watch_video(now_s)
         refused = self._talk().take(frame, heard, now_s)
         self._flush()
-        if refused is not None:
+        if refused is _CONTEXT_EXHAUSTED:
+            self._on_session_over(now_s)
+        elif refused is not None:
             self._refuse(refused, now_s)
+
+    def _watch_video(self, now_s: float) -> None:
+        """A session with video is over sooner."""
+        since_s, limit_s = self._admitted().session.video_since_s, self._limits.video_session_s
+        if since_s is None or limit_s is None or self._unlimited:
+            return
+        due_s = max(now_s, since_s + limit_s)
+        self._due[Timer.SESSION_LENGTH] = min(due_s, self._due.get(Timer.SESSION_LENGTH, due_s))
 
     # ---- timers
 
@@ -226,6 +275,16 @@ class Session(OrderedConnection):
         time_left_s = self._limits.go_away_time_left_s
         self._out.put(Send(wire.go_away(time_left_s)))
         self._due[Timer.GO_AWAY_OVER] = at_s + time_left_s
+
+    def _on_refusal(self, at_s: float) -> None:
+        if self._refused is not None:
+            row, reason, deliberate = self._refused
+            self._close(row.code, reason, row.name, deliberate, at_s)
+
+    def _on_session_over(self, at_s: float) -> None:
+        """The session has no room left, and no handle brings it back."""
+        self._service.handles.invalidate(self._admitted().session.label)
+        self._refuse(_CONTEXT_EXHAUSTED, at_s)
 
     def _on_idle(self, at_s: float) -> None:
         self._on_limit(Timer.IDLE, self._idle_s, self._last_input_s, "idle", at_s)
@@ -247,9 +306,11 @@ class Session(OrderedConnection):
 
 # Looking up a member of an enum costs more than a call does on Python 3.11: for every frame, these are kept at hand.
 _AWAITING_SETUP, _LIVE = Phase.AWAITING_SETUP, Phase.LIVE
-_DEAF = (Phase.DETACHED, Phase.CLOSING, Phase.ENDED)
+_DEAF = (Phase.REFUSED, Phase.DETACHED, Phase.CLOSING, Phase.ENDED)
 _SETUP_FIRST_ONLY = find_refusal("setup_first_only")
 _UNREGISTERED = find_refusal("unregistered_caller")
+_QUOTA = find_refusal("quota")
+_CONTEXT_EXHAUSTED = find_refusal("context_exhausted")
 
 
 def _refuses(refusal: str) -> Callable[[Session, float], None]:
@@ -266,6 +327,7 @@ _ON_TIMER: Mapping[Timer, Callable[[Session, float], None]] = {
     Timer.IDLE: Session._on_idle,
     Timer.DEAD_CLIENT: Session._on_dead_client,
     Timer.TOKEN_EXPIRY: _refuses("token_expired_in_flight"),
-    Timer.SESSION_LENGTH: _refuses("context_exhausted"),
+    Timer.SESSION_LENGTH: Session._on_session_over,
+    Timer.REFUSAL: Session._on_refusal,
     Timer.CLOSE_WAIT: Session._on_close_wait,
 }

@@ -32,7 +32,7 @@ def declared_functions(setup: Mapping[str, Any], profile: ModelProfile) -> tuple
     for tool in setup.get("tools") or ():
         for declaration in tool.get("functionDeclarations") or ():
             schema = declaration.get("parameters") or declaration.get("parametersJsonSchema") or {}
-            mode = declaration.get("behavior") if profile.other_function_mode else None
+            mode = declaration.get("behavior") if profile.other_function_mode == "taken" else None
             found.append(Function(declaration.get("name", ""), schema, (mode or default) == "BLOCKING"))
     return tuple(found)
 

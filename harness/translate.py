@@ -38,6 +38,8 @@ def behaviour(plan: Plan) -> fake.Behaviour:
             lifetime_s=resumption.lifetime,
             embargo_old_socket=resumption.embargo.old_socket,
             embargo_idle_drop_s=resumption.embargo.idle_drop,
+            embargo_refused_after_s=resumption.embargo.refused_after,
+            counts_setup=resumption.counts_setup,
         ),
         limits=fake.Limits(
             go_away_after_s=limits.go_away_after,
@@ -46,6 +48,10 @@ def behaviour(plan: Plan) -> fake.Behaviour:
             dead_client_s=limits.dead_client,
             setup_within_s=limits.setup_within,
             session_s=limits.session,
+            video_session_s=limits.video_session,
+            context_tokens=limits.context_tokens,
+            sessions=limits.sessions,
+            quota_close_after_s=limits.quota_close_after,
             max_frame_bytes=limits.max_frame_bytes,
             input_ahead_s=limits.input_ahead,
         ),
@@ -58,8 +64,17 @@ def behaviour(plan: Plan) -> fake.Behaviour:
             hold_turn_complete=script.hold_turn_complete,
             quiet_ends_turn_s=script.quiet_ends_turn,
             speech_interrupts=script.speech_interrupts,
+            replies=script.replies,
+            calls=tuple(fake.ScriptedCall(one.turn, one.name) for one in script.calls),
+            calls_when_named=script.calls_when_named,
+            call_ids=script.call_ids,
+            pending_call_input=script.pending_call_input,
+            turn_complete=script.turn_complete,
+            interim_turns=script.interim_turns,
+            empty_frames=script.empty_frames,
         ),
         unknown_fields=session.unknown_fields,
+        voices=session.voices,
         utterances={
             one.number: fake.Utterance(one.number, one.text, one.speech_samples, one.total_samples)
             for one in plan.utterances
@@ -90,7 +105,7 @@ def server_act(fault: Told) -> acts.Act:
             return acts.Close(fault.code, fault.reason, fault.connection)
         case faults.RefusalFault():
             times = 1 if fault.times is None and fault.for_s is None else fault.times
-            return acts.Refuse(fault.refusal, fault.only, fault.for_s, times, fault.connection)
+            return acts.Refuse(fault.refusal, fault.only, fault.for_s, times, fault.connection, fault.retry_after)
         case faults.AbortFault():
             return acts.Abort(fault.connection)
         case faults.SilenceFault():

@@ -11,6 +11,7 @@ from fake_server.wire.building import (
     encode_audio,
     format_duration,
     go_away,
+    interim_transcription,
     render,
     server_content,
     session_resumption_update,
@@ -19,6 +20,7 @@ from fake_server.wire.building import (
     tool_call_cancellation,
     transcription,
     usage_metadata,
+    vad_signal,
     voice_activity,
 )
 from fake_server.wire.inspection import invalid_reason, what_is
@@ -38,6 +40,7 @@ __all__ = [
     "encode_audio",
     "format_duration",
     "go_away",
+    "interim_transcription",
     "invalid_reason",
     "journal_payload",
     "journal_payload_sent",
@@ -52,6 +55,7 @@ __all__ = [
     "transcription",
     "truncate_reason",
     "usage_metadata",
+    "vad_signal",
     "voice_activity",
     "what_is",
 ]

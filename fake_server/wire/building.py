@@ -70,6 +70,7 @@ def server_content(
     *,
     audio: bytes | None = None,
     text: str | None = None,
+    thought: bool = False,
     output_transcription: str | None = None,
     input_transcription: str | None = None,
     output_finished: bool = False,
@@ -80,11 +81,14 @@ def server_content(
     interaction_status: Literal["IN_PROGRESS", "IDLE"] | None = None,
     usage: Mapping[str, Any] | None = None,
 ) -> Message:
-    """A serverContent message. `audio` is PCM16 mono at 24 kHz; `usage` (from `usage_metadata`) rides beside it."""
+    """A serverContent message. `audio` is PCM16 mono at 24 kHz; `usage` (from `usage_metadata`) rides beside it.
+
+    `thought`: the text is of the model's thoughts, not of its answer.
+    """
     content: Message = {}
     parts: list[Message] = []
     if text is not None:
-        parts.append({"text": text})
+        parts.append({"text": text, "thought": True} if thought else {"text": text})
     if audio is not None:
         parts.append({"inlineData": {"mimeType": OUTPUT_MIME_TYPE, "data": encode_audio(audio)}})
     if parts:
@@ -107,6 +111,11 @@ def server_content(
     return message
 
 
+def interim_transcription(text: str) -> Message:
+    """What was understood so far of a segment that is not over (3.5-transcribe)."""
+    return {"serverContent": {"interimInputTranscription": transcription(text)}}
+
+
 def tool_call(calls: Sequence[tuple[str | None, str, Mapping[str, Any]]]) -> Message:
     """A toolCall of `(id, name, args)`; id None: left out (Vertex may)."""
     return {
@@ -124,17 +133,26 @@ def tool_call_cancellation(ids: Sequence[str]) -> Message:
     return {"toolCallCancellation": {"ids": list(ids)}}
 
 
+def vad_signal(signal: Literal["VAD_SIGNAL_TYPE_SOS", "VAD_SIGNAL_TYPE_EOS"]) -> Message:
+    """A voiceActivityDetectionSignal: sent where a setup asked for it (explicitVadSignal, Vertex)."""
+    return {"voiceActivityDetectionSignal": {"vadSignalType": signal}}
+
+
 def voice_activity(activity: Literal["ACTIVITY_START", "ACTIVITY_END"], audio_offset_s: float) -> Message:
     """A voiceActivity message; the offset counts audio received, not wall time."""
     return {"voiceActivity": {"type": activity, "audioOffset": format_duration(audio_offset_s)}}
 
 
 def usage_metadata(
-    prompt: Mapping[str, int], response: Mapping[str, int], *, service: Literal["developer", "vertex"] = "developer"
+    prompt: Mapping[str, int],
+    response: Mapping[str, int],
+    *,
+    thoughts: int = 0,
+    service: Literal["developer", "vertex"] = "developer",
 ) -> dict[str, Any]:
     """The value of `usageMetadata`: token counts by modality (`{"AUDIO": 25}`), in the service's own names."""
     usage: dict[str, Any] = {}
-    in_all = 0
+    in_all = thoughts
     for (total_name, details_name), counts in ((_PROMPT_NAMES, prompt), (_ANSWER_NAMES[service], response)):
         total = 0
         details = []
@@ -146,8 +164,12 @@ def usage_metadata(
             in_all += total
             usage[total_name] = total
             usage[details_name] = details
+    if thoughts:
+        usage["thoughtsTokenCount"] = thoughts
     if in_all:
         usage["totalTokenCount"] = in_all
+    if service == "vertex":
+        usage["trafficType"] = "ON_DEMAND"
     return usage
 
 

@@ -85,9 +85,9 @@ def invalid_reason(
         if len(message) == 1:
             return None
         if len(message) == 2 and "usageMetadata" in message:
-            if _is_usual_usage(message["usageMetadata"]):
-                return None
-            return _message("UsageMetadata", message["usageMetadata"], "usageMetadata", service)
+            usage = message["usageMetadata"]
+            wrong = None if _is_usual_usage(usage) else _message("UsageMetadata", usage, "usageMetadata", service)
+            return wrong or _usage(usage, service)
     return _message("ServerMessage", message, "", service) or _combination(message, service)
 
 
@@ -158,11 +158,27 @@ def _combination(message: Mapping[str, Any], service: str) -> str | None:
     update = message.get("sessionResumptionUpdate", {})
     if ("newHandle" in update) != ("resumable" in update):
         return "sessionResumptionUpdate: newHandle and resumable come together or not at all"
+    handle = update.get("newHandle")
+    if handle is not None and len(handle) != _HANDLE_LENGTH:
+        return f"sessionResumptionUpdate.newHandle: {_HANDLE_LENGTH} characters, not {len(handle)}"
+    for call in message.get("toolCall", {}).get("functionCalls", ()):
+        if not call.get("name") or (service == "developer" and not call.get("id")):
+            return "toolCall: a function call has a name, and an id (which Vertex may leave out)"
+    for name in _TRANSCRIPTIONS & content.keys():
+        if "text" not in content[name] and "finished" not in content[name]:
+            return f"serverContent.{name}: a text, or that it is finished"
+    if service == "vertex" and "setupComplete" in message and "sessionId" not in message["setupComplete"]:
+        return "setupComplete.sessionId is always sent by Vertex"
     if service == "developer":
         if "sessionId" in message.get("setupComplete", {}):
             return "setupComplete.sessionId is sent by Vertex alone"
         if "lastConsumedClientMessageIndex" in update:
             return "sessionResumptionUpdate.lastConsumedClientMessageIndex is sent in transparent mode, by Vertex alone"
+    usage = message.get("usageMetadata")
+    return _audio_type(content) or (None if usage is None else _usage(usage, service))
+
+
+def _audio_type(content: Mapping[str, Any]) -> str | None:
     for part in content.get("modelTurn", {}).get("parts", ()):
         blob = part.get("inlineData", {})
         if blob.get("mimeType", "").startswith("audio/") and blob["mimeType"] != "audio/pcm;rate=24000":
@@ -170,10 +186,50 @@ def _combination(message: Mapping[str, Any], service: str) -> str | None:
     return None
 
 
+_FOREIGN = {
+    "developer": frozenset({"candidatesTokenCount", "candidatesTokensDetails", "trafficType"}),
+    "vertex": frozenset({"responseTokenCount", "responseTokensDetails"}),
+}
+"""What the other service calls it."""
+_ADDED = frozenset(
+    {"promptTokenCount", "responseTokenCount", "candidatesTokenCount", "toolUsePromptTokenCount", "thoughtsTokenCount"}
+)
+"""Counts that add up to the total."""
+_ADDS_UP_TO = {
+    "promptTokensDetails": "promptTokenCount",
+    "responseTokensDetails": "responseTokenCount",
+    "candidatesTokensDetails": "candidatesTokenCount",
+    "toolUsePromptTokensDetails": "toolUsePromptTokenCount",
+    "cacheTokensDetails": "cachedContentTokenCount",
+}
+
+
+def _usage(usage: Mapping[str, Any], service: str) -> str | None:
+    """Names that the other service has, and sums that are none."""
+    foreign = _FOREIGN[service]
+    total = 0
+    for name, value in usage.items():
+        if name in _ADDED:
+            total += value
+        elif name in _ADDS_UP_TO:
+            listed = 0
+            for one in value:
+                listed += one.get("tokenCount", 0)
+            if listed != usage.get(_ADDS_UP_TO[name], 0):
+                return f"usageMetadata.{name}: does not add up to {_ADDS_UP_TO[name]}"
+        if name in foreign:
+            return f"usageMetadata.{name}: not in the words of this service"
+    if usage.get("totalTokenCount", 0) != total:
+        return f"usageMetadata.totalTokenCount: {total} in all, not {usage.get('totalTokenCount', 0)}"
+    return None
+
+
+_HANDLE_LENGTH = 36
+
 _FORMS = {
-    Kind.INT64: (re.compile(r"-?\d+"), 'an int64 is a string of digits: "12"'),
+    Kind.INT64: (re.compile(r"[1-9]\d*"), 'an int64 is a string of digits: "12"'),
     Kind.DURATION: (
-        re.compile(r"-?\d+(\.(\d{3}|\d{6}|\d{9}))?s"),
+        re.compile(r"\d+(\.(\d{3}|\d{6}|\d{9}))?s"),
         'a Duration is a string with 0, 3, 6 or 9 decimals: "50s"',
     ),
     Kind.BYTES: (

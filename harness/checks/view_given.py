@@ -48,7 +48,7 @@ class Given:
     @property
     def handles_are_sessions(self) -> bool:
         """True: any handle of a session restores all of it."""
-        return self.scenario.session.resumption.handles == "session"
+        return self.scenario.session.handles == "session"
 
     @property
     def lost_at_most(self) -> OverSpeech:

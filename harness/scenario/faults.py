@@ -126,6 +126,16 @@ class RefusalFault(_Lasting, _OnConnection, ServerFault):
     only: Literal["any", "fresh", "resume"] = "any"
     times: int | None = Field(default=None, ge=1)
     """How many; None: all within `for`, or one if there is no `for`."""
+    retry_after: Seconds | None = None
+    """Of a refusal by HTTP: what its Retry-After says; None: it has none."""
+
+    @field_validator("retry_after")
+    @classmethod
+    def _by_http(cls, seconds: float | None, info: ValidationInfo) -> float | None:
+        row = REFUSALS.get(info.data.get("refusal", ""))
+        if seconds is not None and row is not None and not row.is_http:
+            raise rule_broken(f"`{row.name}` is a close frame, which has no Retry-After; take it away", key=True)
+        return seconds
 
     @field_validator("refusal")
     @classmethod

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
 from fake_server import behaviour
+from fake_server.profiles import profile_of
 from harness.durations import PATTERN, format_duration, parse_duration_s
 from harness.scenario.base import Seconds, SecondsOrNever, Strict
 
@@ -34,6 +35,41 @@ def _write_cadence(every: float | str | None) -> str:
     return "never" if every is None else every if isinstance(every, str) else format_duration(every)
 
 
+def _seconds_or_model(*, never: bool) -> tuple[BeforeValidator, PlainSerializer, WithJsonSchema]:
+    """A duration field that may be `model` (as the model does it) and, where it makes sense, `never` (None)."""
+    words = ("never", "model") if never else ("model",)
+
+    def read(given: object) -> float | str | None:
+        if given in words:
+            return None if given == "never" else "model"
+        if isinstance(given, str) and not given[:1].isdigit():
+            raise ValueError(f"{given!r} is neither a duration nor {' or '.join(words)}; write 300ms, 2s, 10m or model")
+        return parse_duration_s(given)
+
+    schema = {"anyOf": [{"type": "string", "pattern": PATTERN}, {"enum": list(words)}]}
+    return BeforeValidator(read), PlainSerializer(_write_cadence, return_type=str), WithJsonSchema(schema)
+
+
+SecondsOrModel = Annotated[float | Literal["model"], *_seconds_or_model(never=False)]
+SecondsOrModelOrNever = Annotated[float | Literal["model"] | None, *_seconds_or_model(never=True)]
+
+
+def _count(given: object) -> int | None:
+    if given == "never":
+        return None
+    if isinstance(given, bool) or not isinstance(given, int) or given < 1:
+        raise ValueError(f"{given!r} is no limit: it is a whole number from 1, or the word never; write 3 or never")
+    return given
+
+
+CountOrNever = Annotated[
+    int | None,
+    BeforeValidator(_count),
+    PlainSerializer(lambda count: "never" if count is None else count, return_type=int | str),
+    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1}, {"const": "never"}]}),
+]
+"""A number that `never` switches off (None)."""
+
 Cadence = Annotated[
     float | Literal["model"] | None,
     BeforeValidator(_cadence),
@@ -59,8 +95,10 @@ class Embargo(Strict):
 
     old_socket: bool = _RESUMPTION.embargo_old_socket
     """While the client has not closed its own end of the old socket."""
-    idle_drop: Seconds = _RESUMPTION.embargo_idle_drop_s
-    """For so long after a drop while the model was idle (the real service: about 1.2 s)."""
+    idle_drop: SecondsOrModel = _RESUMPTION.embargo_idle_drop_s
+    """For so long after a drop while the model was idle; `model`: as the model does it (about 1.2 s on 3.8)."""
+    refused_after: SecondsOrModel = _RESUMPTION.embargo_refused_after_s
+    """From the setup to the refusal; `model`: as the model does it (about 0.5 s on 3.8)."""
 
 
 class Resumption(Strict):
@@ -69,9 +107,12 @@ class Resumption(Strict):
     every: Cadence = _RESUMPTION.every_s
     first_after: Seconds | None = _RESUMPTION.first_after_s
     """From setupComplete to the first update; None: as the model does it, at most `every`."""
-    handles: Literal["snapshot", "session"] = _RESUMPTION.handles
+    handles: Literal["model", "snapshot", "session"] = _RESUMPTION.handles
+    """What a handle restores; `model`: as the model does it (the session on 3.8, else a snapshot)."""
     pause_while_generating: bool = _RESUMPTION.pause_while_generating
     lifetime: Seconds = _RESUMPTION.lifetime_s
+    counts_setup: bool = _RESUMPTION.counts_setup
+    """Transparent mode: the setup is client message 1; false: the message after it is."""
     embargo: Embargo = Embargo()
 
 
@@ -80,10 +121,19 @@ class SessionLimits(Strict):
 
     go_away_after: SecondsOrNever = _LIMITS.go_away_after_s
     go_away_time_left: Seconds = _LIMITS.go_away_time_left_s
-    idle: SecondsOrNever = _LIMITS.idle_s
+    idle: SecondsOrModelOrNever = _LIMITS.idle_s
+    """Without input; `model`: as the model does it (150 s on 3.1, else never)."""
     dead_client: SecondsOrNever = _LIMITS.dead_client_s
     setup_within: SecondsOrNever = _LIMITS.setup_within_s
     session: SecondsOrNever = _LIMITS.session_s
+    """A session without contextWindowCompression, over all its connections."""
+    video_session: SecondsOrNever = _LIMITS.video_session_s
+    """The same from the first picture on."""
+    context_tokens: CountOrNever = _LIMITS.context_tokens
+    sessions: CountOrNever = _LIMITS.sessions
+    """At once; one more gets the quota close."""
+    quota_close_after: Seconds = _LIMITS.quota_close_after_s
+    """From setupComplete to the close where the quota is spent."""
     max_frame_bytes: int = Field(default=_LIMITS.max_frame_bytes, ge=1)
     input_ahead: Seconds = _LIMITS.input_ahead_s
 
@@ -93,6 +143,15 @@ class Frames(Strict):
 
     opcode: Literal["binary", "text"] = _FRAMES.opcode
     pretty: bool = _FRAMES.pretty
+
+
+class ScriptedCall(Strict):
+    """The model calls a function in answer to one user turn."""
+
+    turn: int = Field(ge=1)
+    """Which of the session's user turns."""
+    name: str | None = None
+    """None: the first function that the client declared."""
 
 
 class Script(Strict):
@@ -106,6 +165,22 @@ class Script(Strict):
     hold_turn_complete: bool = _SCRIPT.hold_turn_complete
     quiet_ends_turn: Seconds = _SCRIPT.quiet_ends_turn_s
     speech_interrupts: bool = _SCRIPT.speech_interrupts
+    replies: tuple[str, ...] = ()
+    """What it says in turn where nothing is asked or taught."""
+    calls: tuple[ScriptedCall, ...] = ()
+    """Functions that it calls, turn by turn."""
+    calls_when_named: bool = _SCRIPT.calls_when_named
+    """A user turn that names a declared function has it called."""
+    call_ids: bool = _SCRIPT.call_ids
+    """False, on Vertex alone: calls carry no id."""
+    pending_call_input: Literal["accept", "refuse"] = _SCRIPT.pending_call_input
+    """Input while a blocking call is pending; `refuse`: by 1008."""
+    turn_complete: bool = _SCRIPT.turn_complete
+    """False: a turn ends with generationComplete alone."""
+    interim_turns: int = Field(default=_SCRIPT.interim_turns, ge=0)
+    """Turns with IN_PROGRESS before the answer, on models with an interactionStatus."""
+    empty_frames: bool | Literal["model"] = _SCRIPT.empty_frames
+    """Empty frames between audio chunks; `model`: as the model does it (on 3.8)."""
 
 
 class SessionSpec(Strict):
@@ -120,3 +195,11 @@ class SessionSpec(Strict):
     frames: Frames = Frames()
     model_script: Script = Script()
     unknown_fields: Literal["warn", "refuse"] = "warn"
+    voices: Literal["known", "any"] = "known"
+    """`any`: a voice that we do not know is accepted."""
+
+    @property
+    def handles(self) -> Literal["snapshot", "session"]:
+        """What a handle restores here: as the scenario says, or the model."""
+        chosen = self.resumption.handles
+        return profile_of(self.model).handles if chosen == "model" else chosen

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from fake_server.behaviour import Utterance
 from fake_server.events import SpeechRange
-from fake_server.hearing import NOTHING_HEARD, Ear, SpokenTurn, VoiceStarted
+from fake_server.hearing import NOTHING_HEARD, Detection, Ear, SpokenTurn, VoiceStarted
 from fake_server.history import History, Memory, ToolCall, UserTurn
 
 WORDS = "one two three four five six seven eight nine ten"
@@ -19,7 +19,7 @@ UTTERANCES = {1: Utterance(1, WORDS, SPEECH, 40_000), 2: Utterance(2, "Alpha bet
 
 
 def ear() -> Ear:
-    return Ear(UTTERANCES, 0.8)
+    return Ear(UTTERANCES, Detection(0.8))
 
 
 @given(st.lists(st.integers(1, SPEECH - 1), max_size=12, unique=True), st.randoms(use_true_random=False))

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from fake_server.behaviour import DEFAULT_MODEL
-from fake_server.profiles import MODELS, SERVICES, UNLISTED_MODEL, LivePath, check_setup, match_live_path, profile_of
+from fake_server.profiles import MODELS, SERVICES, UNLISTED_MODEL, LivePath, match_live_path, profile_of
+from fake_server.setup_rules import check_setup
 
 GOOGLE = "google.ai.generativelanguage"
 
@@ -57,6 +58,7 @@ def test_habits_that_were_measured() -> None:
     assert [profile.name for profile in MODELS.values() if profile.voice_activity] == [
         "gemini-3.8-live",
         "gemini-3.8-live-extended-thinking",
+        "gemini-3.5-transcribe-live",
     ]
 
 
@@ -78,7 +80,7 @@ def test_habits_that_were_measured() -> None:
         ({"model": "models/gemini-2.0-flash-live-001"}, {}, "model_not_found"),
         ({"model": "models/mine"}, {}, "model_not_found"),
         ({"model": "models/mine"}, {"served": ("mine",)}, None),
-        ({}, {}, "model_not_found"),
+        ({}, {}, "invalid_argument"),
         ({}, {"by_token": True}, "token_project_scoped"),
         ({"model": "publishers/google/models/mine"}, {"service": "vertex"}, "publisher_model_not_found"),
     ],

@@ -1,12 +1,8 @@
 from __future__ import annotations
 
 import itertools
-from typing import Literal
 
 import pytest
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from fake_server.behaviour import ResumptionRules
 from fake_server.profiles import MODELS
@@ -42,101 +38,6 @@ def left(
     handle = known.issue("s", ("a",))
     known.client_end_closed("s", connection=1, now_s=at_s, model_idle=model_idle)
     return known, handle
-
-
-# ---- a handle never brings back more than it held
-
-
-class Resuming(RuleBasedStateMachine):
-    """Sessions that live, drop and resume, against a plain record of what each handle held when it was issued."""
-
-    @initialize(meaning=st.sampled_from(["snapshot", "session"]), embargo=st.booleans())
-    def start(self, meaning: Literal["snapshot", "session"], embargo: bool) -> None:
-        rules = ResumptionRules(handles=meaning, embargo_old_socket=embargo, lifetime_s=50.0)
-        self.rules = rules
-        self.handles = handles(rules)
-        self.now_s = 0.0
-        self.history: dict[str, History] = {}
-        self.sockets: dict[str, set[int]] = {}
-        self.left_at_s: dict[str, float] = {}
-        self.held: dict[str, tuple[str, History]] = {}
-        self.emptied: set[str] = set()
-        self.forgotten: set[str] = set()
-        self.connections = itertools.count(1)
-
-    def connect(self, session: str, history: History) -> None:
-        connection = next(self.connections)
-        self.history[session] = history
-        self.sockets.setdefault(session, set()).add(connection)
-        self.handles.session_connected(session, connection=connection)
-
-    @rule()
-    def fresh(self) -> None:
-        self.connect(f"s{len(self.history)}", ())
-
-    @rule(data=st.data(), said=st.text("xyz", min_size=1, max_size=2))
-    def talk(self, data: st.DataObject, said: str) -> None:
-        if self.history:
-            session = data.draw(st.sampled_from(sorted(self.history)))
-            self.history[session] += (said,)
-
-    @rule(data=st.data())
-    def issue(self, data: st.DataObject) -> None:
-        if self.history:
-            session = data.draw(st.sampled_from(sorted(self.history)))
-            update = self.handles.next_update(session, self.history[session], now_s=self.now_s)
-            assert update.handle is not None
-            assert update.handle not in self.held
-            self.held[update.handle] = (session, self.history[session])
-
-    @rule(data=st.data())
-    def drop(self, data: st.DataObject) -> None:
-        live = sorted(session for session, sockets in self.sockets.items() if sockets)
-        if live:
-            session = data.draw(st.sampled_from(live))
-            connection = self.sockets[session].pop()
-            for _ in range(2):  # told twice: by the close frame and by the end of the link
-                self.handles.client_end_closed(session, connection=connection, now_s=self.now_s, model_idle=False)
-            if not self.sockets[session]:
-                self.left_at_s[session] = self.now_s
-
-    @rule(seconds=st.integers(1, 30))
-    def wait(self, seconds: int) -> None:
-        self.now_s += seconds
-
-    @rule(data=st.data())
-    def resume(self, data: st.DataObject) -> None:
-        if not self.held:
-            return
-        handle = data.draw(st.sampled_from(sorted(self.held)))
-        session, content = self.held[handle]
-        found = self.handles.look_up(handle, now_s=self.now_s)
-        if handle in self.forgotten or (
-            not self.sockets[session] and self.now_s - self.left_at_s[session] > self.rules.lifetime_s
-        ):
-            assert found == Rejected("session_not_found")
-        elif self.sockets[session] and self.rules.embargo_old_socket:
-            assert found == Rejected("internal_error")
-        else:
-            whole = self.rules.handles == "session" and handle not in self.emptied
-            expected = None if whole or handle in self.emptied else content
-            assert found == Accepted(session, expected, whole, handle in self.emptied)
-            history = self.history[session] if whole else expected or ()
-            self.connect(session, history)
-
-    @rule()
-    def forget_context(self) -> None:
-        self.handles.forget_context()
-        self.emptied |= set(self.held) - self.forgotten
-
-    @rule()
-    def forget_handles(self) -> None:
-        self.handles.forget_handles()
-        self.forgotten |= set(self.held)
-
-
-TestResuming = Resuming.TestCase
-TestResuming.settings = settings(max_examples=60, stateful_step_count=30)
 
 
 # ---- one rule at a time

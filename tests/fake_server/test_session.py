@@ -7,169 +7,21 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-import orjson
 import pytest
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from fake_server import acts, speech, wire
 from fake_server.behaviour import (
     DEFAULT_MODEL,
-    Behaviour,
     Limits,
-    ModelScript,
     ResumptionRules,
     TokenRules,
-    Utterance,
 )
-from fake_server.clock import SteppingClock
-from fake_server.control import Control
-from fake_server.credentials import find_credentials
-from fake_server.effects import Abort, Close, EchoClose, Effect, HangUp, Pong, Send, SendRaw, Tell
-from fake_server.events import HandlePresented, ServerEvent, SessionStarted
-from fake_server.labels import Labels
+from fake_server.effects import Abort, Close, EchoClose, Effect, HangUp, Pong, SendRaw, Tell
+from fake_server.events import HandlePresented, SessionStarted
 from fake_server.moves import PHASE_MOVES, TALK_MOVES, Cue, IllegalMoveError, Phase, Step, Talk, move
-from fake_server.profiles import match_live_path
 from fake_server.refusals import find_refusal
-from fake_server.secret_values import SecretValues, seeded_secrets
 from fake_server.service import ActError
-from fake_server.session import Session
-
-PLAIN = "/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent"
-CONSTRAINED = PLAIN + "Constrained"
-QUICK = ModelScript(setup_complete_after_s=0.05, think_s=0.3, reply_audio_s=1.0, audio_pace=4.0)
-SPOKEN = Utterance(number=7, text="My name is Ada Byron. My city is Rome.", speech_samples=16_000, total_samples=40_000)
-
-
-class House:
-    """One server's pure parts, and what came out of them."""
-
-    def __init__(self, **changes: Any) -> None:
-        changes.setdefault("script", QUICK)
-        changes.setdefault("resumption", ResumptionRules(every_s=None))
-        self.clock = SteppingClock()
-        self.labels = Labels()
-        self.secrets = SecretValues(seeded_secrets(1))
-        self.behaviour = Behaviour(**changes)
-        self.control = Control(self.behaviour, clock=self.clock, labels=self.labels, secrets=self.secrets)
-        self.callers: list[Caller] = []
-
-    def mint(self) -> str:
-        return self.control.service.tokens.mint_by_rules(now_s=self.clock.wall_s()).name
-
-    def dial(self, *, token: str | None = None, key: str | None = None, path: str | None = None) -> Caller:
-        query = {"access_token": token} if token else {"key": key if key is not None else self.secrets.api_key}
-        where = path or (CONSTRAINED if token else PLAIN)
-        live_path = match_live_path(where)
-        assert live_path is not None
-        _, _, session = self.control.upgrade(
-            live_path,
-            socket=len(self.callers) + 1,
-            listener="live",
-            presented=find_credentials(query, {}),
-            now_s=self.clock.monotonic_s(),
-        )
-        assert isinstance(session, Session)
-        caller = Caller(self, session)
-        self.callers.append(caller)
-        caller.take(session.opened(self.clock.monotonic_s()))
-        return caller
-
-    def advance(self, seconds: float) -> None:
-        """Step to each deadline on the way, as the shell does."""
-        end_s = self.clock.monotonic_s() + seconds
-        while True:
-            due = [caller for caller in self.callers if caller.session.next_deadline_s <= end_s]
-            if not due:
-                break
-            first = min(due, key=lambda caller: caller.session.next_deadline_s)
-            self.clock.advance(max(0.0, first.session.next_deadline_s - self.clock.monotonic_s()))
-            first.take(first.session.tick(max(self.clock.monotonic_s(), first.session.next_deadline_s)))
-        self.clock.advance(max(0.0, end_s - self.clock.monotonic_s()))
-
-    def act(self, act: acts.Act) -> None:
-        for connection, effects in self.control.act(act, self.clock.monotonic_s()):
-            self.by_number(connection).take(effects)
-
-    def lift(self, act: acts.Act) -> None:
-        for connection, effects in self.control.lift(act, self.clock.monotonic_s()):
-            self.by_number(connection).take(effects)
-
-    def by_number(self, connection: int) -> Caller:
-        return next(one for one in self.callers if one.session.caller.connection == connection)
-
-
-class Caller:
-    """A client of the session, seen from its side of the effects."""
-
-    def __init__(self, house: House, session: Session) -> None:
-        self.house = house
-        self.session = session
-        self.timed: list[tuple[float, Mapping[str, Any]]] = []
-        self.told: list[ServerEvent] = []
-        self.effects: list[Effect] = []
-
-    def take(self, effects: list[Effect]) -> None:
-        now_s = self.house.clock.monotonic_s()
-        for effect in effects:
-            self.effects.append(effect)
-            if isinstance(effect, Send):
-                self.timed.append((now_s, effect.message))
-                self.told.extend(effect.then)
-            elif isinstance(effect, Tell):
-                self.told.append(effect.event)
-
-    def send(self, message: Mapping[str, Any]) -> None:
-        self.take(self.session.received(orjson.dumps(message), self.house.clock.monotonic_s()))
-
-    def set_up(self, **setup: Any) -> Caller:
-        self.send({"setup": {"model": f"models/{DEFAULT_MODEL}", **setup}})
-        self.house.advance(0.05)
-        return self
-
-    def say(self, text: str, *, role: str = "user", complete: bool = True) -> None:
-        turns = [{"role": role, "parts": [{"text": text}]}]
-        self.send({"clientContent": {"turns": turns, "turnComplete": complete}})
-
-    def stream(self, pcm: bytes, chunk_bytes: int = 3200, step_s: float = 0.1) -> None:
-        for at in range(0, len(pcm), chunk_bytes):
-            data = base64.b64encode(pcm[at : at + chunk_bytes]).decode()
-            self.send({"realtimeInput": {"audio": {"mimeType": "audio/pcm;rate=16000", "data": data}}})
-            self.house.advance(step_s)
-
-    def hang_up(self) -> None:
-        self.take(self.session.close_received(1000, "", self.house.clock.monotonic_s()))
-
-    def drop(self) -> None:
-        self.take(self.session.link_ended(self.house.clock.monotonic_s()))
-
-    @property
-    def sent(self) -> list[Mapping[str, Any]]:
-        return [message for _, message in self.timed]
-
-    def marks(self) -> list[str]:
-        """What was sent, a word a frame."""
-        words = []
-        for message in self.sent:
-            name, parts = wire.what_is(message)
-            words.append(parts[0] if name == "server_content" and parts else name)
-        return words
-
-    def transcript(self) -> str:
-        contents = [message.get("serverContent", {}) for message in self.sent]
-        return "".join(content.get("outputTranscription", {}).get("text", "") for content in contents)
-
-    def closes(self) -> list[tuple[int, str | None]]:
-        return [(effect.code, effect.refusal) for effect in self.effects if isinstance(effect, Close)]
-
-    def of(self, kind: str) -> list[Any]:
-        return [event for event in self.told if event.kind == kind]
-
-    def handles(self) -> list[str]:
-        updates = [message["sessionResumptionUpdate"] for message in self.sent if "sessionResumptionUpdate" in message]
-        return [update["newHandle"] for update in updates if "newHandle" in update]
-
+from tests.fake_server.house import CONSTRAINED, PLAIN, QUICK, SPOKEN, TOOLS, Caller, House
 
 # ---- setup
 
@@ -617,6 +469,9 @@ def test_ordered_refusals_hit_the_dials_they_name() -> None:
     house.act(quota)
     poor = house.dial().set_up()
     assert poor.marks() == ["setup_complete"]
+    house.advance(0.79)
+    assert poor.closes() == []
+    house.advance(0.01)
     assert poor.closes() == [(1011, "quota")]
     house.lift(quota)
     assert house.dial().set_up().session.live
@@ -669,14 +524,6 @@ def test_pongs_come_late_when_ordered() -> None:
     assert caller.effects[-1] == Pong(b"one")
     caller.take(caller.session.pinged(b"two", house.clock.monotonic_s()))
     assert caller.effects[-1] == Pong(b"two")
-
-
-PROPERTIES = {
-    "city": {"type": "STRING"},
-    "unit": {"type": "STRING", "enum": ["C", "F"]},
-    "days": {"type": "INTEGER"},
-}
-TOOLS = [{"functionDeclarations": [{"name": "look_up", "parameters": {"type": "OBJECT", "properties": PROPERTIES}}]}]
 
 
 def test_a_blocking_tool_call_waits_for_its_response() -> None:
@@ -751,166 +598,3 @@ def test_a_move_that_no_table_has_names_state_and_event() -> None:
         move(TALK_MOVES, Talk.LISTENING, Cue.PLAYBACK_OVER)
     ends = {state for (state, step) in PHASE_MOVES if step is Step.END}
     assert ends == set(Phase) - {Phase.ENDED}
-
-
-# ---- any sequence of events
-
-
-class AnySequence(RuleBasedStateMachine):
-    """No order of frames, acts and times raises, sends before setupComplete, or leaves a timer on a closed link."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.house = House(
-            utterances={7: SPOKEN},
-            resumption=ResumptionRules(every_s=0.7, first_after_s=0.2, pause_while_generating=True),
-            limits=Limits(go_away_after_s=20.0, go_away_time_left_s=3.0, idle_s=15.0, setup_within_s=5.0),
-        )
-
-    @initialize(tools=st.booleans())
-    def begin(self, tools: bool) -> None:
-        setup: dict[str, Any] = {"tools": TOOLS} if tools else {}
-        self.house.dial(token=self.house.mint()).set_up(outputAudioTranscription={}, **setup)
-
-    @rule(tools=st.booleans())
-    def come_back(self, tools: bool) -> None:
-        """What a client does most: drop, dial, resume with the newest handle."""
-        for caller in self.house.callers:
-            if caller.session.phase is not Phase.ENDED:
-                caller.drop()
-        handles = [handle for one in self.house.callers for handle in one.handles()]
-        setup: dict[str, Any] = {"sessionResumption": {"handle": handles[-1]}} if handles else {}
-        self.house.dial().set_up(**setup, **({"tools": TOOLS} if tools else {}))
-
-    def one_of_open(self, index: int) -> Caller | None:
-        callers = [caller for caller in self.house.callers if caller.session.phase is not Phase.ENDED]
-        return callers[index % len(callers)] if callers else None
-
-    @rule(by_token=st.booleans())
-    def dial(self, by_token: bool) -> None:
-        if len(self.house.callers) < 6:
-            self.house.dial(token=self.house.mint() if by_token else None)
-
-    @rule(index=st.integers(0, 5), resume=st.booleans(), tools=st.booleans(), manual=st.booleans())
-    def set_up(self, index: int, resume: bool, tools: bool, manual: bool) -> None:
-        caller = self.one_of_open(index)
-        if caller is None:
-            return
-        setup: dict[str, Any] = {"outputAudioTranscription": {}}
-        known = [handle for one in self.house.callers for handle in one.handles()]
-        if resume and known:
-            setup["sessionResumption"] = {"handle": known[-1]}
-        if tools:
-            setup["tools"] = TOOLS
-        if manual:
-            setup["realtimeInputConfig"] = {"automaticActivityDetection": {"disabled": True}}
-        caller.set_up(**setup)
-
-    @rule(
-        index=st.integers(0, 5),
-        frame=st.sampled_from(
-            [
-                {"clientContent": {"turns": [{"parts": [{"text": "My name is Ada."}]}], "turnComplete": True}},
-                {"clientContent": {"turns": [{"role": "model", "parts": [{"text": "Yes."}]}]}},
-                {"realtimeInput": {"text": "What is my name?"}},
-                {"realtimeInput": {"audioStreamEnd": True}},
-                {"realtimeInput": {"activityStart": {}}},
-                {"realtimeInput": {"activityEnd": {}}},
-                {"toolResponse": {"functionResponses": [{"id": "function-call-1-1", "name": "look_up"}]}},
-                {"contextUpdate": {"systemInstruction": {"parts": [{"text": "My city is Rome."}]}}},
-                {"nonsense": 1},
-                {},
-            ]
-        ),
-    )
-    def send(self, index: int, frame: Mapping[str, Any]) -> None:
-        caller = self.one_of_open(index)
-        if caller is not None:
-            caller.send(frame)
-
-    @rule(text=st.sampled_from(["My name is Ada.", "What is my name?"]), seconds=st.sampled_from([0.0, 0.4, 0.7, 2.0]))
-    def talk(self, text: str, seconds: float) -> None:
-        for caller in self.house.callers:
-            if caller.session.live:
-                caller.say(text)
-        self.house.advance(seconds)
-
-    @rule(index=st.integers(0, 5), start=st.integers(0, 30_000), size=st.integers(1, 8_000))
-    def stream(self, index: int, start: int, size: int) -> None:
-        caller = self.one_of_open(index)
-        if caller is not None:
-            caller.stream(speech.pcm(7, start, start + size, 16_000), chunk_bytes=4000, step_s=0.05)
-
-    @rule(
-        act=st.sampled_from(
-            [
-                acts.GoAway(2.0),
-                acts.Close(1011, "x"),
-                acts.Abort(),
-                acts.Silence(1.0),
-                acts.Silence(only="model_turn"),
-                acts.SendUpdate(resumable=False, for_s=1.0),
-                acts.SendUpdate(),
-                acts.Interrupt(),
-                acts.CallTool(),
-                acts.CancelTool(),
-                acts.SendUnknown(),
-                acts.SlowPong(1.0),
-                acts.ForgetContext(),
-                acts.ExpireTokens(),
-                acts.Refuse("session_not_found", only="resume"),
-            ]
-        ),
-        lift=st.booleans(),
-    )
-    def act(self, act: acts.Act, lift: bool) -> None:
-        try:
-            self.house.act(act)
-        except ActError:
-            return
-        if lift:
-            self.house.lift(act)
-
-    @rule(index=st.integers(0, 5), how=st.sampled_from(["close", "drop", "proxy", "ping"]))
-    def leave(self, index: int, how: str) -> None:
-        caller = self.one_of_open(index)
-        if caller is None:
-            return
-        now_s = self.house.clock.monotonic_s()
-        if how == "close":
-            caller.hang_up()
-        elif how == "drop":
-            caller.drop()
-        elif how == "proxy":
-            self.house.control.client_closed(caller.session.caller.socket, now_s)
-        else:
-            caller.take(caller.session.pinged(b"p", now_s))
-
-    @precondition(lambda self: self.house.callers)
-    @rule(seconds=st.sampled_from([0.01, 0.3, 1.0, 4.0]))
-    def wait(self, seconds: float) -> None:
-        self.house.advance(seconds)
-
-    @invariant()
-    def frames_are_such_as_the_service_sends(self) -> None:
-        for caller in self.house.callers:
-            odd = [effect.message for effect in caller.effects if isinstance(effect, Send) and effect.deliberate]
-            for number, message in enumerate(caller.sent):
-                if message not in odd:
-                    assert wire.invalid_reason(message, first=number == 0) is None
-
-    @invariant()
-    def every_heard_turn_ends_once_at_most(self) -> None:
-        all_ended = [event for caller in self.house.callers for event in caller.of("turn.ended")]
-        for caller in self.house.callers:
-            # What becomes of a turn that a resume takes away is told along with the resume.
-            number = caller.session.caller.connection
-            ended = [event.turn for event in all_ended if event.connection == number]
-            assert len(ended) == len(set(ended))
-            if caller.session.phase is Phase.ENDED:
-                assert caller.session.next_deadline_s == float("inf")
-                assert {event.turn for event in caller.of("turn.heard")} <= set(ended)
-
-
-TestAnySequence = AnySequence.TestCase
-TestAnySequence.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)

@@ -423,7 +423,6 @@ BUILT: list[tuple[dict[str, Any], str, tuple[str, ...]]] = [
     (wire.session_resumption_update(HANDLE), "session_resumption_update", ("new_handle", "resumable")),
     (wire.session_resumption_update(None, resumable=False), "session_resumption_update", ()),
     (wire.tool_call([("fc_1", "f", {"x": 1})]), "tool_call", ("function_calls",)),
-    (wire.tool_call([(None, "f", {})]), "tool_call", ("function_calls",)),
     (wire.tool_call_cancellation(["fc_1"]), "tool_call_cancellation", ("ids",)),
     (wire.voice_activity("ACTIVITY_START", 0.16), "voice_activity", ("type", "audio_offset")),
     (wire.server_content() | wire.voice_activity("ACTIVITY_END", 3.8), "server_content", ("voice_activity",)),
@@ -531,3 +530,34 @@ def test_the_first_frame_is_setup_complete_and_nothing_else() -> None:
     both = wire.setup_complete() | wire.session_resumption_update(HANDLE)
     for message in (both, wire.server_content(), {}):
         assert "first frame must be setupComplete" in (wire.invalid_reason(message, first=True) or "")
+
+
+VERTEX_USAGE = wire.usage_metadata({"AUDIO": 250}, {"AUDIO": 25}, thoughts=7, service="vertex")
+
+
+@pytest.mark.parametrize(
+    ("message", "service", "first", "complaint"),
+    [
+        (wire.tool_call([(None, "f", {})]), "developer", False, "an id"),
+        (wire.tool_call([(None, "f", {})]), "vertex", False, None),
+        (wire.setup_complete(), "vertex", True, "sessionId is always sent"),
+        (wire.setup_complete("session-1"), "vertex", True, None),
+        (wire.session_resumption_update("short"), "developer", False, "36 characters"),
+        (wire.session_resumption_update(HANDLE, last_consumed_index=3), "developer", False, "transparent mode"),
+        (wire.session_resumption_update(HANDLE, last_consumed_index=3), "vertex", False, None),
+        (wire.go_away(raw_time_left="-5s"), "developer", False, "a Duration"),
+        (wire.server_content(turn_complete=True, usage=USAGE), "vertex", False, "not in the words of this service"),
+        (wire.server_content(turn_complete=True, usage=VERTEX_USAGE), "vertex", False, None),
+        (wire.server_content(turn_complete=True, usage=VERTEX_USAGE), "developer", False, "not in the words"),
+        ({"serverContent": {}, "usageMetadata": {**USAGE, "totalTokenCount": 9}}, "developer", False, "275 in all"),
+        ({"serverContent": {}, "usageMetadata": {**USAGE, "promptTokenCount": 9}}, "developer", False, "add up"),
+        ({"serverContent": {"outputTranscription": {}}}, "developer", False, "a text, or that it is finished"),
+        (wire.vad_signal("VAD_SIGNAL_TYPE_SOS"), "vertex", False, None),
+        (wire.server_content(text="Hm.", thought=True), "developer", False, None),
+    ],
+)
+def test_what_one_service_sends_and_the_other_does_not(
+    message: dict[str, Any], service: Any, first: bool, complaint: str | None
+) -> None:
+    reason = wire.invalid_reason(message, first=first, service=service)
+    assert (reason is None) if complaint is None else (reason is not None and complaint in reason), reason

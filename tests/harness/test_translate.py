@@ -9,7 +9,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from fake_server import acts
-from fake_server.behaviour import Behaviour
+from fake_server.behaviour import Behaviour, ScriptedCall
 from harness.plan import ProxyInfo, make_plan
 from harness.policy import ClientProfile
 from harness.proxy import port
@@ -32,6 +32,10 @@ ACTS = [
     (
         {"server": "refusal", "refusal": "session_expired", "only": "resume", "times": 2, "for": "3s"},
         acts.Refuse("session_expired", "resume", 3.0, 2),
+    ),
+    (
+        {"server": "refusal", "refusal": "http_429", "retry_after": "3s"},
+        acts.Refuse("http_429", "any", None, 1, None, 3.0),
     ),
     ({"server": "abort", "connection": 3}, acts.Abort(3)),
     ({"server": "silence", "only": "model_turn", "for": "2s"}, acts.Silence(2.0, "model_turn")),
@@ -121,17 +125,21 @@ def test_a_session_that_says_nothing_is_the_real_one() -> None:
 
 def test_everything_that_a_session_says_reaches_the_server() -> None:
     found = told(
-        "{model: m, dialect: article, profile: vertex, unknown_fields: refuse,"
+        "{model: m, dialect: article, profile: vertex, unknown_fields: refuse, voices: any,"
         " tokens: {uses: 3, new_session_window: 2s, lifetime: 4s, resume_spends_use: true, refuse: http_401},"
         " resumption: {every: never, first_after: 1s, handles: session, pause_while_generating: true, lifetime: 5s,"
-        "   embargo: {old_socket: false, idle_drop: 1200ms}},"
+        "   counts_setup: false, embargo: {old_socket: false, idle_drop: 1200ms, refused_after: 500ms}},"
         " limits: {go_away_after: 6s, go_away_time_left: 7s, idle: 8s, dead_client: never, setup_within: 9s,"
-        "   session: 10s, max_frame_bytes: 11, input_ahead: 12s},"
+        "   session: 10s, max_frame_bytes: 11, input_ahead: 12s, video_session: 3s, context_tokens: 500, sessions: 3,"
+        "   quota_close_after: 2s},"
         " frames: {opcode: text, pretty: false},"
         " model_script: {setup_complete_after: 13s, think: 14s, reply_audio: 15s, audio_pace: 0,"
-        "   hold_turn_complete: false, quiet_ends_turn: 16s, speech_interrupts: false}}"
+        "   hold_turn_complete: false, quiet_ends_turn: 16s, speech_interrupts: false, replies: [Yes.],"
+        "   calls: [{turn: 2, name: f}], calls_when_named: false, call_ids: false, pending_call_input: refuse,"
+        "   turn_complete: false, interim_turns: 2, empty_frames: true}}"
     )
     assert (found.model, found.dialect, found.profile, found.unknown_fields) == ("m", "article", "vertex", "refuse")
+    assert found.voices == "any"
     default = Behaviour()
     for part in ("tokens", "resumption", "limits", "frames", "script"):
         mine, usual = getattr(found, part), getattr(default, part)
@@ -139,6 +147,13 @@ def test_everything_that_a_session_says_reaches_the_server() -> None:
         assert same == [], f"{part}: every value was changed"
     assert found.resumption.every_s is None
     assert found.limits.dead_client_s is None
+    assert found.script.calls == (ScriptedCall(2, "f"),)
+
+
+def test_limits_may_be_the_models_own_or_none() -> None:
+    found = told("{limits: {idle: never, context_tokens: never, sessions: never}}").limits
+    assert (found.idle_s, found.context_tokens, found.sessions) == (None, None, None)
+    assert told("{limits: {idle: model}}").limits.idle_s == "model"
 
 
 def test_refusing_at_the_upgrade_implies_that_a_resume_spends_a_use() -> None:

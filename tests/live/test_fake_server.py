@@ -25,6 +25,7 @@ from fake_server.behaviour import Behaviour, FrameRules, Limits, ModelScript, Re
 from fake_server.clock import SystemClock
 from fake_server.events import FrameSent, ServerEvent
 from fake_server.labels import Labels
+from fake_server.refusals import REFUSALS
 
 pytestmark = pytest.mark.live
 
@@ -431,6 +432,34 @@ async def test_a_port_that_is_taken_is_said_without_a_traceback() -> None:
     assert process.returncode == 3
     assert errors.startswith(b"cannot listen at 127.0.0.1: ")
     assert errors.count(b"\n") == 1
+
+
+@pytest.mark.parametrize("name", [row.name for row in REFUSALS.values() if row.is_http])
+@pytest.mark.parametrize("retry_after_s", [None, 3.0])
+async def test_every_refusal_by_http_comes_with_and_without_a_retry_after(
+    start: Start, name: str, retry_after_s: float | None
+) -> None:
+    here = await start()
+    here.server.act(acts.Refuse(name, retry_after_s=retry_after_s))
+    with pytest.raises(InvalidStatus) as caught:
+        await here.dial(f"?key={here.server.api_key}")
+    assert caught.value.response.status_code == REFUSALS[name].code
+    assert caught.value.response.headers.get("Retry-After") == (None if retry_after_s is None else "3")
+
+
+async def test_frames_of_every_model_and_service_are_such_as_the_service_sends(start: Start) -> None:
+    for model in ("gemini-3.8-live", "gemini-3.8-live-extended-thinking", "gemini-3.5-live-translate-preview"):
+        here = await start(script=QUICK)
+        ws = await here.open(setup={"model": f"models/{model}", "outputAudioTranscription": {}})
+        for number in (1, 2):
+            await ws.send(
+                json.dumps({"clientContent": {"turns": [{"parts": [{"text": "Go on."}]}], "turnComplete": True}})
+            )
+            await here.until("turn.ended", number)
+        await ws.close()
+        sent = here.of("frame.sent")
+        assert len(sent) > 6
+        assert [event.invalid for event in sent] == [None] * len(sent)
 
 
 async def test_an_upgrade_is_refused_by_http_when_ordered(start: Start) -> None:
