@@ -45,8 +45,14 @@ class Trouble:
     reproduce: str
 
 
-def render_index(runs: Sequence[RunRecord], exit_code: ExitCode, command: str) -> str:
-    """The whole page; links are relative to the results folder."""
+def render_index(
+    runs: Sequence[RunRecord], exit_code: ExitCode, command: str, *, headline: str | None = None, troubles: str = ""
+) -> str:
+    """The whole page; links are relative to the results folder.
+
+    `headline` is for calls in which a failed run need not be a failure; None: what the exit code means. `troubles` is
+    the title over the runs that did not pass; empty: `What broke`.
+    """
     clients = sorted({run.verdict.client for run in runs})
     scenarios = sorted({scenario_label(run.verdict) for run in runs})
     matrix = [
@@ -70,7 +76,9 @@ def render_index(runs: Sequence[RunRecord], exit_code: ExitCode, command: str) -
             style=style,
             script=script,
             exit_code=exit_code,
-            exit_word=exit_word(exit_code),
+            title=headline or exit_word(exit_code),
+            headline=headline or exit_word(exit_code).capitalize(),
+            troubles=troubles or "What broke",
             top="pass" if exit_code is ExitCode.PASSED else "fail" if exit_code is ExitCode.FAILED else "error",
             command=command,
             runs=plural(len(runs), "run"),

@@ -273,5 +273,13 @@ def _write_index(out: Path, finished: Sequence[FinishedRun], exit_code: ExitCode
         for one in finished
     ]
     page = out / "index.html"
-    write_whole(page, render_index(records, exit_code, shlex.join(["harness", *sys.argv[1:]])))
+    words = _EXIT_WORDS.get(exit_code, "the self-test was interrupted")
+    told = render_index(
+        records,
+        exit_code,
+        shlex.join(["harness", *sys.argv[1:]]),
+        headline=f"Self-test: {words}",
+        troubles="What did not pass: broken clients are made to fail",
+    )
+    write_whole(page, told)
     return page
