@@ -44,7 +44,7 @@ class Control:
         refused = self.service.refusal_at_upgrade(caller, now_s)
         if refused is not None:
             row, deliberate = refused
-            return received, UpgradeAnswered(number, row.code, row.name, deliberate), row
+            return received, UpgradeAnswered(number, row.code, row.name, deliberate, row.retry_after_s), row
         session = Session(caller, self.service, now_s)
         self._open[number] = session
         return received, UpgradeAnswered(number, 101, None, False), session
