@@ -52,7 +52,8 @@ class Conversation:
         self._auto_vad = not settings.get("disabled")
         self._speech_interrupts = realtime.get("activityHandling") != "NO_INTERRUPTION" and script.speech_interrupts
         ear = Ear(service.behaviour.utterances, detection(settings, script.quiet_ends_turn_s))
-        self.memory = Memory(ear, admission.past)
+        self._bounds = service.behaviour.bounds
+        self.memory = Memory(ear, admission.past, self._bounds.facts)
         config = setup.get("generationConfig") or {}
         modalities = config.get("responseModalities") or [SERVICES[caller.service].default_modality]
         modality: Literal["AUDIO", "TEXT"] = "TEXT" if modalities[0] == "TEXT" else "AUDIO"
@@ -71,6 +72,7 @@ class Conversation:
         self._ahead_s = 0.0
         self._ahead_at_s = 0.0
         self._draft: list[str] = []
+        self._draft_chars = 0
         self._queued: list[tuple[UserTurn, Function | None, bool]] = []
         self._learn(setup.get("systemInstruction"))
 
@@ -112,6 +114,8 @@ class Conversation:
             self._tool_response(frame.body, now_s)
         elif frame.message == "context_update":
             self._context_update(frame.body)
+        if refused is None and len(self._queued) > self._bounds.queued_turns:
+            refused = _RESOURCE_EXHAUSTED
         if refused is None and not self._window.holds(self.memory):
             refused = _CONTEXT_EXHAUSTED
         return refused
@@ -142,6 +146,7 @@ class Conversation:
         """Have the model call a function."""
         turn = self.speaker.turn
         message = self._calls.make(function, self.memory, asked=turn.asked if turn else (), by_speech=by_speech)
+        self.memory.tool_calls = self.memory.tool_calls[-self._bounds.pending_calls :]
         self.speaker.call(message, function.blocking, self.memory, self.out)
         if turn is not None and self.speaker.turn is None:  # the call ended the turn
             self._session.answered_turn = turn.number
@@ -185,11 +190,16 @@ class Conversation:
             self.memory.add(text, learnt)
             if content.get("role") == "model":
                 self._draft.clear()
+                self._draft_chars = 0
             elif text:
                 self._draft.append(text)
+                self._draft_chars += len(text)
+        while self._draft_chars > self._bounds.draft_chars and len(self._draft) > 1:
+            self._draft_chars -= len(self._draft.pop(0))
         if body.get("turnComplete"):
             text = " ".join(self._draft)
             self._draft.clear()
+            self._draft_chars = 0
             if self._initial_history:
                 self._initial_history = False
             else:
