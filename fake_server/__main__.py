@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from fake_server.behaviour import DEFAULT_MODEL, Behaviour
-from fake_server.serving import Address, make_trust, serve
+from fake_server.serving import KEPT, Address, keeping, make_trust, serve
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -24,8 +24,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--model", default=DEFAULT_MODEL, help="model id to serve (default: %(default)s)")
     parser.add_argument("--dialect", choices=("google", "article"), default="google", help="of the token calls")
     parser.add_argument("--seed", type=int, default=0, help="what keys and tokens are drawn from (default: 0)")
+    for name, (default, text) in KEPT.items():
+        parser.add_argument(f"--max-{name}", type=_at_least_one, default=default, metavar="N", help=text)
     given = parser.parse_args(arguments)
-    behaviour = Behaviour(model=given.model, dialect=given.dialect)
+    kept = {name: getattr(given, "max_" + name.replace("-", "_")) for name in KEPT}
+    behaviour = keeping(Behaviour(model=given.model, dialect=given.dialect), kept)
     address = Address(given.host, given.port, given.tls_port)
     try:
         serve_until_interrupted(behaviour, address, given.seed)
@@ -33,6 +36,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"cannot listen at {given.host}: {error.strerror or error}; choose another port, or 0", file=sys.stderr)
         return 3
     return 0
+
+
+def _at_least_one(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} is given; it must be 1 or more")
+    return number
 
 
 def serve_until_interrupted(behaviour: Behaviour, address: Address, seed: int) -> None:

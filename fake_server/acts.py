@@ -106,6 +106,18 @@ class CancelTool:
 
 
 @dataclass(frozen=True, slots=True)
+class SendMessage:
+    """Send just this message, once, in the service's name: for what no turn of the fake brings.
+
+    The fake does not act on it: no close follows a goAway, and no answer to a toolCall is awaited.
+    """
+
+    message: Mapping[str, object]
+    """One that the service could send (`wire.unsendable_reason`); never changed afterwards."""
+    connection: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class SendMalformed:
     """Send a frame that no service would send."""
 
@@ -165,6 +177,7 @@ Act: TypeAlias = (
     | Interrupt
     | CallTool
     | CancelTool
+    | SendMessage
     | SendMalformed
     | SendUnknown
     | SlowPong

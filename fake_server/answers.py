@@ -53,6 +53,12 @@ def tone(size_bytes: int) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=64)
+def quiet(size_bytes: int) -> dict[str, Any]:
+    """The same of silence."""
+    return wire.server_content(audio=bytes(size_bytes))
+
+
+@lru_cache(maxsize=64)
 def thought(text: str) -> Send:
     """A part of the model's thoughts, for a client that asked to see them."""
     return Send(wire.server_content(text=text, thought=True), constant=True)

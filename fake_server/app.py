@@ -30,6 +30,8 @@ from fake_server.session import Session
 __all__ = ["ActError", "FakeServer", "Gate", "Listener"]
 
 _STOP_S = 3.0
+_MOST_LINKS_KNOWN = 100_000
+"""The newest links whose numbers are kept."""
 _SERVICES: tuple[Literal["developer", "vertex"], ...] = ("developer", "vertex")
 
 
@@ -127,7 +129,11 @@ class FakeServer:
 
     def _accepted(self, listener: str, peer: Any) -> int:
         self._sockets += 1
-        self._socket_numbers[listener, peer[0], peer[1]] = self._sockets
+        link = (listener, peer[0], peer[1])
+        self._socket_numbers.pop(link, None)  # the newest stands last
+        self._socket_numbers[link] = self._sockets
+        if len(self._socket_numbers) > _MOST_LINKS_KNOWN:
+            del self._socket_numbers[next(iter(self._socket_numbers))]
         self._socket_of_port[peer[1]] = self._sockets
         self._observe(SocketAccepted(self._sockets, listener))
         return self._sockets

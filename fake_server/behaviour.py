@@ -81,6 +81,32 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Bounds:
+    """How much a server keeps, so that it may run for days. These are of the fake, and far from what a run needs."""
+
+    connections: int = 1_000
+    """Open at once; one more gets the quota close in place of an answer to its setup."""
+    turned_away: int = 100
+    """So many more may be at their quota close; further ones are refused by HTTP 429."""
+    tokens: int = 10_000
+    """Tokens known. At the limit expired ones are forgotten early; where none has expired, a token call gets 429."""
+    token_grace_s: float = 4 * 3600.0
+    """An expired token is known so long, and refused as expired; then it is as one that was never issued."""
+    handles: int = 50_000
+    """Handles known; the oldest are forgotten."""
+    sessions: int = 20_000
+    """Sessions known that nobody is connected to; the one that was left first is forgotten, with its handles."""
+    facts: int = 1_000
+    """Facts in the history of one session; the ones learnt first are forgotten."""
+    draft_chars: int = 1_048_576
+    """Text of clientContent messages that wait for their turnComplete; the oldest is dropped, its facts are kept."""
+    queued_turns: int = 100
+    """User turns that wait while the model is at another one; one more: 1011 resource exhausted."""
+    pending_calls: int = 100
+    """Function calls without a response; the oldest are forgotten."""
+
+
+@dataclass(frozen=True, slots=True)
 class FrameRules:
     """What server frames look like; the real service sends pretty-printed JSON in binary frames."""
 
@@ -154,6 +180,7 @@ class Behaviour:
     tokens: TokenRules = field(default_factory=TokenRules)
     resumption: ResumptionRules = field(default_factory=ResumptionRules)
     limits: Limits = field(default_factory=Limits)
+    bounds: Bounds = field(default_factory=Bounds)
     frames: FrameRules = field(default_factory=FrameRules)
     script: ModelScript = field(default_factory=ModelScript)
     unknown_fields: Literal["warn", "refuse"] = "warn"

@@ -51,6 +51,7 @@ class Connection:
         self._admission: Admission | None = None
         self._conversation: Conversation | None = None
         self._means: Meaning | None = None
+        self._idle_s: float | None = None
 
     # ---- what others may ask
 
@@ -87,13 +88,18 @@ class Connection:
         """See `fake_server.service.Owner`."""
         return self._conversation.memory.snapshot() if self._conversation is not None else History()
 
-    def detach(self) -> list[Effect]:
-        """See `fake_server.service.Owner`: nothing is sent here any more, and what comes in is ignored."""
+    def detach(self, now_s: float) -> list[Effect]:
+        """See `fake_server.service.Owner`: nothing is sent here any more, and what comes in is ignored.
+
+        So it is as idle, and as dead, as if nothing came: it is closed when those limits are over.
+        """
         if self.phase not in (Phase.SETTING_UP, Phase.LIVE):
             return []
         self._give_back_token()
         self.phase = move(PHASE_MOVES, self.phase, Step.RESUMED_ELSEWHERE)
         self._due.clear()
+        self._set(Timer.IDLE, self._idle_s, now_s)
+        self._set(Timer.DEAD_CLIENT, self._limits.dead_client_s, now_s)
         self._out.shut()
         self._out.put_all(self._talk().cut())
         return self._out.take()
@@ -152,7 +158,7 @@ class Connection:
         if admission.session.owner is self:
             if self.live:  # a resume that ends before setupComplete leaves the session as it was
                 admission.session.saved = self.snapshot()
-            admission.session.owner = None
+            self._service.leave(admission.session)
         if self.phase is Phase.LIVE:
             self._out.put_all(self._talk().cut())
 

@@ -20,6 +20,8 @@ from fake_server.session import Session
 Work: TypeAlias = list[tuple[int, list[Effect]]]
 """What is to be done, connection by connection."""
 
+_TOO_MANY = find_refusal("http_429")
+
 
 class Control:
     """The connections from 1, in order of their upgrades."""
@@ -44,8 +46,11 @@ class Control:
         refused = self.service.refusal_at_upgrade(caller, now_s)
         if refused is not None:
             row, deliberate = refused
-            return received, UpgradeAnswered(number, row.code, row.name, deliberate), row
-        session = Session(caller, self.service, now_s)
+            return received, UpgradeAnswered(number, row.code, row.name, deliberate, row.retry_after_s), row
+        bounds = self.service.behaviour.bounds
+        if len(self._open) >= bounds.connections + bounds.turned_away:
+            return received, UpgradeAnswered(number, _TOO_MANY.code, _TOO_MANY.name, False), _TOO_MANY
+        session = Session(caller, self.service, now_s, turned_away=len(self._open) >= bounds.connections)
         self._open[number] = session
         return received, UpgradeAnswered(number, 101, None, False), session
 

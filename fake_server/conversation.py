@@ -17,6 +17,7 @@ from fake_server.refusals import Refusal, find_refusal
 from fake_server.service import Admission, Caller, Service
 from fake_server.talking import Speaker, Voice
 from fake_server.tools import Function
+from fake_server.translating import Interpreter, translated
 from fake_server.wire import ClientFrame
 
 HeardAudio: TypeAlias = tuple[tuple[SpeechRange, ...], bytes]
@@ -52,7 +53,8 @@ class Conversation:
         self._auto_vad = not settings.get("disabled")
         self._speech_interrupts = realtime.get("activityHandling") != "NO_INTERRUPTION" and script.speech_interrupts
         ear = Ear(service.behaviour.utterances, detection(settings, script.quiet_ends_turn_s))
-        self.memory = Memory(ear, admission.past)
+        self._bounds = service.behaviour.bounds
+        self.memory = Memory(ear, admission.past, self._bounds.facts)
         config = setup.get("generationConfig") or {}
         modalities = config.get("responseModalities") or [SERVICES[caller.service].default_modality]
         modality: Literal["AUDIO", "TEXT"] = "TEXT" if modalities[0] == "TEXT" else "AUDIO"
@@ -66,11 +68,14 @@ class Conversation:
         self._picture_at_s: float | None = None
         self._interim_at = 0
         self._initial_history = bool((setup.get("historyConfig") or {}).get("initialHistoryInClientContent"))
+        self._interpreter = Interpreter() if admission.profile.idle_signal == "none" else None
         self._transcribe_input = "inputAudioTranscription" in setup
+        self._transcribe_output = "outputAudioTranscription" in setup
         self._input_ahead_s = service.behaviour.limits.input_ahead_s
         self._ahead_s = 0.0
         self._ahead_at_s = 0.0
         self._draft: list[str] = []
+        self._draft_chars = 0
         self._queued: list[tuple[UserTurn, Function | None, bool]] = []
         self._learn(setup.get("systemInstruction"))
 
@@ -112,6 +117,8 @@ class Conversation:
             self._tool_response(frame.body, now_s)
         elif frame.message == "context_update":
             self._context_update(frame.body)
+        if refused is None and len(self._queued) > self._bounds.queued_turns:
+            refused = _RESOURCE_EXHAUSTED
         if refused is None and not self._window.holds(self.memory):
             refused = _CONTEXT_EXHAUSTED
         return refused
@@ -126,7 +133,9 @@ class Conversation:
             self._begin(turn_due, at_s, function, by_speech)
 
     def interrupt(self) -> bool:
-        """Interrupt the model's turn; False: there is none."""
+        """Interrupt the model's turn; False: there is none, or the model has no turns that could be."""
+        if self._interpreter is not None:
+            return False
         turn = self.speaker.turn
         waited = self.speaker.waiting
         if not self.speaker.interrupt(self.memory, self.out):
@@ -142,6 +151,7 @@ class Conversation:
         """Have the model call a function."""
         turn = self.speaker.turn
         message = self._calls.make(function, self.memory, asked=turn.asked if turn else (), by_speech=by_speech)
+        self.memory.tool_calls = self.memory.tool_calls[-self._bounds.pending_calls :]
         self.speaker.call(message, function.blocking, self.memory, self.out)
         if turn is not None and self.speaker.turn is None:  # the call ended the turn
             self._session.answered_turn = turn.number
@@ -185,11 +195,16 @@ class Conversation:
             self.memory.add(text, learnt)
             if content.get("role") == "model":
                 self._draft.clear()
+                self._draft_chars = 0
             elif text:
                 self._draft.append(text)
+                self._draft_chars += len(text)
+        while self._draft_chars > self._bounds.draft_chars and len(self._draft) > 1:
+            self._draft_chars -= len(self._draft.pop(0))
         if body.get("turnComplete"):
             text = " ".join(self._draft)
             self._draft.clear()
+            self._draft_chars = 0
             if self._initial_history:
                 self._initial_history = False
             else:
@@ -205,6 +220,10 @@ class Conversation:
             if not self._has_room(len(pcm) // 2, now_s):
                 return _RESOURCE_EXHAUSTED
             hear = ear.hear_ranges(ranges, self._auto_vad) if ranges else ear.hear_unrecognised(pcm, self._auto_vad)
+            if self._interpreter is not None:
+                samples = len(pcm) // 2
+                self.memory.context_samples += samples  # what it says is in the context, too
+                self.out.extend(self._interpreter.listen(samples, voice=ear.active or bool(hear)))
             for sound in hear:
                 if isinstance(sound, SpokenTurn):
                     self._spoken(sound, now_s)
@@ -242,7 +261,7 @@ class Conversation:
             self.out.append(Send(wire.interim_transcription(text)))
 
     def _transcribed(self, spoken: SpokenTurn) -> None:
-        """A segment is over, and nothing is said to it: this is all that a model gives which does not speak."""
+        """A segment is over, and no answer is given to it: its words are all, where a model does not talk back."""
         understood = self._service.model.understand(spoken.text)
         self.memory.add(spoken.text, understood.taught)
         self.memory.turns += 1
@@ -250,16 +269,20 @@ class Conversation:
         taught = tuple(understood.taught)
         heard = TurnHeard(self._connection, number, "speech", spoken.text, spoken.utterances, taught, understood.asked)
         self.out.append(Tell(heard))
+        ended = TurnEnded(self._connection, number, "complete")
+        if self._interpreter is not None:
+            source, target = self._transcribe_input, self._transcribe_output
+            self.out.extend(translated(spoken.text, source=source, target=target, ended=ended))
+            return
         if spoken.text:
             self.out.append(Send(wire.server_content(input_transcription=spoken.text)))
-        ended = (TurnEnded(self._connection, number, "complete"),)
-        self.out.append(Send(wire.server_content(generation_complete=True), ended))
+        self.out.append(Send(wire.server_content(generation_complete=True), (ended,)))
         if self._auto_vad:
             end = wire.voice_activity("ACTIVITY_END", self.memory.audio_samples / SAMPLE_RATE_HZ)
             self.out.append(Send(wire.server_content() | end))
 
     def _spoken(self, spoken: SpokenTurn, now_s: float) -> None:
-        if not self._profile.speaks:
+        if self._interpreter is not None or not self._profile.speaks:
             self._transcribed(spoken)
             return
         if self._transcribe_input and spoken.text:

@@ -144,6 +144,8 @@ class UpgradeAnswered:
     """Name in the table of refusals; None for a 101."""
     deliberate: bool
     """True: refused because the scenario said so, whatever the client presented."""
+    retry_after_s: float | None = None
+    """What the Retry-After of a refusal by HTTP says; None: it has none, and a 101 never has."""
 
 
 @made_quickly

@@ -69,9 +69,12 @@ class History:
 class Memory:
     """A live session's past: grows in place."""
 
-    def __init__(self, ear: Ear, past: History | None = None) -> None:
+    def __init__(self, ear: Ear, past: History | None = None, most_facts: int = 1_000) -> None:
         past = past or History()
         self.known: dict[str, str] = dict(past.known)
+        self._known_then: Mapping[str, str] | None = past.known
+        """What `known` was at the last snapshot; None: it has changed since."""
+        self._most_facts = most_facts
         self.tokens = past.tokens
         self.audio_samples = past.audio_samples
         self.unanswered = past.unanswered
@@ -114,11 +117,16 @@ class Memory:
         self.tokens += (len(text) + 3) // 4  # about 4 characters a token
         if taught:
             self.known.update(taught)
+            while len(self.known) > self._most_facts:
+                del self.known[next(iter(self.known))]
+            self._known_then = None
 
     def snapshot(self) -> History:
         """The past as it is now."""
+        if self._known_then is None:  # snapshots between which nothing was learnt share one
+            self._known_then = dict(self.known)
         return History(
-            dict(self.known),
+            self._known_then,
             self.tokens,
             self.audio_samples,
             self.unanswered,

@@ -101,7 +101,7 @@ class HttpApi:
         key = self._service.key_state(request.headers.get("x-goog-api-key") or request.query.get("key", ""))
         made: Minted | CallRefused
         if called is None:
-            made = tokens.mint_by_rules(now_s=now_s)
+            made = tokens.no_room(now_s=now_s) or tokens.mint_by_rules(now_s=now_s)
         elif called.call == "auth_tokens":
             made = tokens.mint(body, now_s=now_s, key=key, version=called.version)
         else:

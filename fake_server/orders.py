@@ -90,6 +90,16 @@ class OrderedConnection(Connection):
             raise ActError("CancelTool: no function call is pending; order CallTool first")
         self._flush()
 
+    def _order_message(self, act: acts.SendMessage, now_s: float) -> None:
+        self._must_be_live(act)
+        reason = wire.unsendable_reason(act.message, self.caller.service)
+        if reason is not None:
+            raise ActError(
+                f"SendMessage: {reason}; the service of connection {self.caller.connection} "
+                f"({self.caller.service}) could not send it: order SendMalformed or SendUnknown for what is odd"
+            )
+        self._out.put(Send(act.message, deliberate=True))
+
     def _order_malformed(self, act: acts.SendMalformed, now_s: float) -> None:
         self._out.put(malformed_frame(act.form))
 
@@ -111,6 +121,7 @@ _ON_ACT: Mapping[type, Callable[[OrderedConnection, Any, float], None]] = {
     acts.Interrupt: OrderedConnection._order_interrupt,
     acts.CallTool: OrderedConnection._order_call,
     acts.CancelTool: OrderedConnection._order_cancel,
+    acts.SendMessage: OrderedConnection._order_message,
     acts.SendMalformed: OrderedConnection._order_malformed,
     acts.SendUnknown: OrderedConnection._order_unknown,
 }

@@ -55,7 +55,7 @@ class ModelProfile:
     voice_activity: bool = False
     """True: voiceActivity messages come without being asked for."""
     idle_signal: Literal["turn_complete", "interaction_status", "generation_complete", "none"] = "turn_complete"
-    """What tells a client that the model has ended."""
+    """What tells a client that the model has ended; `none`: it never ends, audio goes out while audio comes in."""
     client_content: Literal["always", "history"] = "always"
     """`history`: taken only as initial history."""
     usage: bool = True

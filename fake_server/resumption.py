@@ -12,7 +12,7 @@ from enum import Enum
 from types import MappingProxyType
 from typing import Generic, TypeVar
 
-from fake_server.behaviour import ResumptionRules
+from fake_server.behaviour import Bounds, ResumptionRules
 from fake_server.profiles import UNLISTED_MODEL, ModelProfile
 
 T = TypeVar("T")
@@ -108,6 +108,8 @@ class _Session:
     left_at_s: float | None = None
     embargo_until_s: float = 0.0
     held_back_until_s: float = 0.0
+    handles: set[str] = field(default_factory=set)
+    """All that are known of it."""
 
     def happens(self, event: SessionEvent) -> None:
         try:
@@ -166,13 +168,40 @@ def cadence(rules: ResumptionRules, profile: ModelProfile, *, resumed: bool = Fa
 class Handles(Generic[T]):
     """All handles of one server."""
 
-    def __init__(self, rules: ResumptionRules, *, new_handle: Callable[[], str]) -> None:
+    def __init__(self, rules: ResumptionRules, *, new_handle: Callable[[], str], bounds: Bounds | None = None) -> None:
         """`new_handle` makes 36 characters, never the same twice. What rules leave to the model, a `Meaning` says."""
         self._rules = rules
         self._meaning = meaning(rules, UNLISTED_MODEL)
         self._new_handle = new_handle
         self._issued: dict[str, _Issued[T]] = {}
         self._sessions: dict[str, _Session] = {}
+        self._bounds = bounds or Bounds()
+        self._left: dict[str, float] = {}
+        """When each session was left that is: the longest ago comes first."""
+
+    def __len__(self) -> int:
+        """Handles known."""
+        return len(self._issued)
+
+    def knows(self, session: str) -> bool:
+        """The session can still be told from one that never was."""
+        return session in self._sessions
+
+    def forget(self, now_s: float) -> tuple[str, ...]:
+        """Let the sessions go that were left longer ago than a handle is good for, or that are too many.
+
+        Their handles are unknown from now on, which is what they answered before. Returns the sessions.
+        """
+        gone = []
+        while self._left:
+            session, left_at_s = next(iter(self._left.items()))
+            if now_s - left_at_s <= self._rules.lifetime_s and len(self._left) <= self._bounds.sessions:
+                break
+            del self._left[session]
+            for handle in self._sessions.pop(session).handles:
+                del self._issued[handle]
+            gone.append(session)
+        return tuple(gone)
 
     def session_connected(self, session: str, *, connection: int = 0) -> None:
         """A connection of this session went live (setupComplete), fresh or resumed."""
@@ -180,6 +209,7 @@ class Handles(Generic[T]):
         known.happens(SessionEvent.CONNECTED)
         known.open_sockets.add(connection)
         known.left_at_s = None
+        self._left.pop(session, None)
 
     def client_end_closed(
         self, session: str, *, now_s: float, model_idle: bool, connection: int = 0, means: Meaning | None = None
@@ -195,7 +225,7 @@ class Handles(Generic[T]):
         known.open_sockets.discard(connection)
         known.happens(SessionEvent.SOCKET_CLOSED if known.open_sockets else SessionEvent.LAST_SOCKET_CLOSED)
         if not known.open_sockets:
-            known.left_at_s = now_s
+            known.left_at_s = self._left[session] = now_s
         if model_idle:
             known.embargo_until_s = now_s + (means or self._meaning).embargo_idle_drop_s
 
@@ -227,9 +257,12 @@ class Handles(Generic[T]):
             raise ValueError(
                 f"new_handle must make {HANDLE_LENGTH} characters, never the same twice; it gave {len(handle)}"
             )
-        self._sessions.setdefault(session, _Session())
         whole = (means or self._meaning).whole_session
         self._issued[handle] = _Issued(session, None if whole else content, whole)
+        self._sessions.setdefault(session, _Session()).handles.add(handle)
+        if len(self._issued) > self._bounds.handles:
+            oldest = next(iter(self._issued))
+            self._sessions[self._issued.pop(oldest).session].handles.discard(oldest)
         return handle
 
     def hold_back(self, session: str, *, until_s: float) -> None:
@@ -259,6 +292,8 @@ class Handles(Generic[T]):
     def forget_handles(self) -> None:
         """Every handle issued so far becomes unknown."""
         self._issued.clear()
+        for session in self._sessions.values():
+            session.handles.clear()
 
     def forget_context(self) -> None:
         """Every handle issued so far stays good, with nothing behind it."""

@@ -49,7 +49,7 @@ class Owner(Protocol):
         """The session's past, now."""
         ...
 
-    def detach(self) -> list[Effect]:
+    def detach(self, now_s: float) -> list[Effect]:
         """The session goes on elsewhere."""
         ...
 
@@ -144,9 +144,13 @@ class Service:
             new_secret=secrets.token_part,
             dialect=behaviour.dialect,
             unknown_fields=behaviour.unknown_fields,
+            bounds=behaviour.bounds,
         )
-        self.handles: Handles[History] = Handles(behaviour.resumption, new_handle=secrets.handle)
+        self.handles: Handles[History] = Handles(
+            behaviour.resumption, new_handle=secrets.handle, bounds=behaviour.bounds
+        )
         self._sessions: dict[str, ServiceSession] = {}
+        self._sessions_begun = 0
         self._turns = 0
         self._ordered: list[_Ordered] = []
         self._token_faults: list[_OrderedTokenFault] = []
@@ -155,6 +159,23 @@ class Service:
     def sessions_held(self) -> int:
         """Sessions that a connection carries now."""
         return sum(session.owner is not None for session in self._sessions.values())
+
+    @property
+    def sessions_known(self) -> int:
+        """Sessions that a connection carries, or that a handle may still name."""
+        return len(self._sessions)
+
+    def leave(self, session: ServiceSession) -> None:
+        """The connection that carried the session does so no longer."""
+        session.owner = None
+        if not self.handles.knows(session.label):
+            self._sessions.pop(session.label, None)
+
+    def _forget(self, now_s: float) -> None:
+        """Let the sessions go that no handle names any more."""
+        for label in self.handles.forget(now_s):
+            if self._sessions[label].owner is None:  # else it goes when that one leaves it
+                del self._sessions[label]
 
     def next_turn(self) -> int:
         """A number for one more user turn."""
@@ -188,6 +209,7 @@ class Service:
 
     def admit(self, caller: Caller, setup: Mapping[str, Any], now_s: float) -> Admission | Denied:
         """Judge a well-formed setup, and do all that accepting it means."""
+        self._forget(now_s)
         handle = _handle_of(setup)
         ordered = self._take_ordered("setup", bool(handle), now_s)
         if ordered is not None:
@@ -226,7 +248,8 @@ class Service:
     ) -> Admission | Denied:
         profile = profile_of(setup["model"])
         if not handle:
-            session = ServiceSession(f"session-{len(self._sessions) + 1}", now_s)
+            self._sessions_begun += 1
+            session = ServiceSession(f"session-{self._sessions_begun}", now_s)
             self._sessions[session.label] = session
             effects = self._handle_presented(caller, handle, None)
             return Admission(session, setup, profile, None, None, token, effects)
@@ -243,7 +266,7 @@ class Service:
         told = self._handle_presented(caller, handle, None)
         if session.owner is not None:
             session.saved = session.owner.snapshot()
-            told = (*told, *session.owner.detach())
+            told = (*told, *session.owner.detach(now_s))
         return Admission(session, setup, profile, past, self.labels.name("handle", handle), token, told)
 
     def refusal_after_setup(self, admission: Admission, now_s: float) -> Refusal | None:

@@ -5,22 +5,50 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import ssl
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar, Protocol
 
 import orjson
 import trustme
 
 from fake_server.app import FakeServer, Listener
-from fake_server.behaviour import Behaviour
+from fake_server.behaviour import Behaviour, Bounds, Limits
 from fake_server.clock import SystemClock
 from fake_server.events import ServerEvent
 from fake_server.labels import Labels
 from fake_server.profiles import SERVICES
 
 _LONGEST_VALUE = 200
+
+_BOUNDS, _LIMITS = Bounds(), Limits()
+KEPT: Mapping[str, tuple[int | None, str]] = MappingProxyType(
+    {
+        "connections": (_BOUNDS.connections, f"connections open at once (default: {_BOUNDS.connections})"),
+        "sessions": (_LIMITS.sessions, "sessions that are live at once, as by a key's quota (default: no limit)"),
+        "tokens": (_BOUNDS.tokens, f"tokens known at once (default: {_BOUNDS.tokens})"),
+        "handles": (_BOUNDS.handles, f"resumption handles known at once (default: {_BOUNDS.handles})"),
+        "frame-bytes": (_LIMITS.max_frame_bytes, f"size of one client frame (default: {_LIMITS.max_frame_bytes})"),
+    }
+)
+"""What a person may bound, as `--max-NAME`: the default (None: without limit), and what it is."""
+
+
+def keeping(behaviour: Behaviour, most: Mapping[str, int | None]) -> Behaviour:
+    """The behaviour with these bounds: a value for each name in `KEPT`."""
+    limits = replace(behaviour.limits, sessions=most["sessions"])
+    bounds = behaviour.bounds
+    if (connections := most["connections"]) is not None:
+        bounds = replace(bounds, connections=connections)
+    if (tokens := most["tokens"]) is not None:
+        bounds = replace(bounds, tokens=tokens)
+    if (handles := most["handles"]) is not None:
+        bounds = replace(bounds, handles=handles)
+    if (frame_bytes := most["frame-bytes"]) is not None:
+        limits = replace(limits, max_frame_bytes=frame_bytes)
+    return replace(behaviour, limits=limits, bounds=bounds)
 
 
 @dataclass(frozen=True)

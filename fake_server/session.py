@@ -28,14 +28,15 @@ from fake_server.wire import ClientFrame
 class Session(OrderedConnection):
     """One connection, from its upgrade to its end."""
 
-    def __init__(self, caller: Caller, service: Service, now_s: float) -> None:
+    def __init__(self, caller: Caller, service: Service, now_s: float, *, turned_away: bool = False) -> None:
+        """`turned_away`: the server has no room for it, so it gets the quota close at once."""
         super().__init__(caller, service)
+        self._turned_away = turned_away
         self._recogniser = SpeechRecogniser()
         self._resampler = Resampler()
         self._early: list[tuple[ClientFrame, list[HeardAudio]]] = []
         self._refused: tuple[Refusal, str, bool] | None = None
         self._cadence: Cadence | None = None
-        self._idle_s: float | None = None
         self._unlimited = False
         self._last_input_s = self._last_traffic_s = self._opened_s = now_s
         self._set(Timer.SETUP, self._limits.setup_within_s, now_s)
@@ -44,7 +45,9 @@ class Session(OrderedConnection):
 
     def opened(self, now_s: float) -> list[Effect]:
         """The upgrade was answered by 101."""
-        if self.caller.credential is None:
+        if self._turned_away:
+            self._refuse(_QUOTA, now_s)
+        elif self.caller.credential is None:
             self._refuse(_UNREGISTERED, now_s)
         return self._out.take()
 
@@ -293,8 +296,11 @@ class Session(OrderedConnection):
         self._on_limit(Timer.DEAD_CLIENT, self._limits.dead_client_s, self._last_traffic_s, "dead_client", at_s)
 
     def _on_limit(self, timer: Timer, limit_s: float | None, since_s: float, refusal: str, at_s: float) -> None:
-        """Close, unless something has come since the timer was set: then it is set anew."""
-        if limit_s is not None and since_s + limit_s > at_s:
+        """Close, unless something has come since the timer was set: then it is set anew.
+
+        What comes for a session that went on elsewhere does not count.
+        """
+        if self.live and limit_s is not None and since_s + limit_s > at_s:
             self._due[timer] = since_s + limit_s
         else:
             self._refuse(find_refusal(refusal), at_s)

@@ -207,6 +207,8 @@ class Speaker:
             return False
         if self._says_turn_complete:
             out.append(_SEND_GENERATION_COMPLETE)
+        elif self._voice.profile.idle_signal == "none":
+            out[-1] = Send(pieces[-1][1].message, self._ended("complete"), constant=True)  # nothing comes after it
         else:
             out.append(Send(_SEND_GENERATION_COMPLETE.message, self._ended("complete"), constant=True))
         memory.unanswered = None

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from heapq import heappop, heappush
 from types import MappingProxyType
 from typing import Any, Literal
 
-from fake_server.behaviour import TokenRules
+from fake_server.behaviour import Bounds, TokenRules
 from fake_server.constraints import Constraints
 from fake_server.refusals import find_refusal
 from fake_server.token_calls import (
@@ -32,6 +33,9 @@ NAME_PREFIX = "auth_tokens/"
 """All SDKs know a token by this prefix alone."""
 
 MAX_LIFETIME_S = 20 * 3600.0
+
+NO_ROOM = CallRefused(429, "RESOURCE_EXHAUSTED", find_refusal("resource_exhausted").template)
+"""A token call while the ledger is full of tokens that are still good."""
 
 
 class TokenState(Enum):
@@ -206,6 +210,7 @@ class TokenLedger:
         new_secret: Callable[[], str],
         dialect: Literal["google", "article"] = "google",
         unknown_fields: UnknownFields = "warn",
+        bounds: Bounds | None = None,
     ) -> None:
         """`new_secret` makes the opaque part of a name. The article's dialect implies `refuse: http_401`.
 
@@ -216,8 +221,15 @@ class TokenLedger:
         refuse = "http_401" if dialect == "article" else rules.refuse
         self._rules = replace(rules, refuse=refuse, resume_spends_use=rules.resume_spends_use or refuse == "http_401")
         self._new_secret = new_secret
+        self._bounds = bounds or Bounds()
         self._tokens: dict[str, _Token] = {}
+        self._expiries: list[tuple[float, str]] = []
+        """A heap of the known tokens: when each expires, as it was minted."""
         self._admissions = 0
+
+    def __len__(self) -> int:
+        """Tokens known, expired ones among them."""
+        return len(self._tokens)
 
     @property
     def rules(self) -> TokenRules:
@@ -251,8 +263,15 @@ class TokenLedger:
         return replace(minted, response={"name": minted.name, "expireTime": format_timestamp(minted.expires_at_s)})
 
     def mint_by_rules(self, *, now_s: float) -> Minted:
-        """A token by the rules alone, for the stand-in backend."""
+        """A token by the rules alone, for the stand-in backend, which asks `no_room` first."""
         return self._new(TokenRequest(), now_s)
+
+    def no_room(self, *, now_s: float) -> CallRefused | None:
+        """What a token call gets where as many tokens as are kept are still good; None: there is room for one more."""
+        self._forget(now_s)
+        while len(self._tokens) >= self._bounds.tokens and self._expiries[0][0] <= now_s:
+            del self._tokens[heappop(self._expiries)[1]]
+        return NO_ROOM if len(self._tokens) >= self._bounds.tokens else None
 
     def refused_at_upgrade(self, name: str, *, now_s: float) -> TokenRefused | None:
         """`http_401` where the rules refuse at the upgrade, and the token is unknown, expired or spent; else None.
@@ -261,6 +280,7 @@ class TokenLedger:
         """
         if self._rules.refuse != "http_401":
             return None
+        self._forget(now_s)
         token = self._tokens.get(name)
         if token is None or ANSWERS[token.advance(now_s), Ask.RESUME_FOR_A_USE] is not None:
             return TokenRefused("http_401")
@@ -271,6 +291,7 @@ class TokenLedger:
 
         `resume`: the setup that counts carries a (non-empty) handle. An unknown token is an `unregistered_caller`.
         """
+        self._forget(now_s)
         token = self._tokens.get(name)
         if token is None:
             return TokenRefused("unregistered_caller")
@@ -294,7 +315,8 @@ class TokenLedger:
             token.give_back(admitted.number)
 
     def state(self, name: str, *, now_s: float) -> TokenState | None:
-        """None: never issued here."""
+        """None: never issued here, or forgotten."""
+        self._forget(now_s)
         token = self._tokens.get(name)
         return None if token is None else token.advance(now_s)
 
@@ -311,6 +333,7 @@ class TokenLedger:
                 token.expires_at_s = now_s
                 token.happens(TokenEvent.EXPIRES)
                 expired.append(name)
+        self._expiries = sorted((token.expires_at_s, name) for name, token in self._tokens.items())
         return tuple(expired)
 
     def apply_constraints(self, name: str, setup: Mapping[str, Any]) -> dict[str, Any]:
@@ -330,7 +353,12 @@ class TokenLedger:
                 return refuse_request(find_refusal("invalid_argument").template)
         if request.uses is not None and request.uses < 0:  # unknown as well
             return refuse_request(find_refusal("invalid_argument").template)
-        return self._new(request, now_s)
+        return self.no_room(now_s=now_s) or self._new(request, now_s)
+
+    def _forget(self, now_s: float) -> None:
+        """Let those go whose expiry is long past: from now on they were never issued."""
+        while self._expiries and self._expiries[0][0] + self._bounds.token_grace_s <= now_s:
+            del self._tokens[heappop(self._expiries)[1]]
 
     def _new(self, request: TokenRequest, now_s: float) -> Minted:
         name = f"{NAME_PREFIX}{self._new_secret()}"
@@ -343,6 +371,7 @@ class TokenLedger:
         if request.window_until_s is not None:
             window_until_s = request.window_until_s
         self._tokens[name] = _Token(uses or None, window_until_s, expires_at_s, request.constraints)
+        heappush(self._expiries, (expires_at_s, name))
         return Minted(
             name=name,
             uses=uses,

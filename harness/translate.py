@@ -122,6 +122,8 @@ def server_act(fault: Told) -> acts.Act:
             return acts.CallTool(fault.name, fault.connection)
         case faults.CancelToolCallFault():
             return acts.CancelTool(fault.connection)
+        case faults.MessageFault():
+            return acts.SendMessage(fault.message, fault.connection)
         case faults.MalformedFault():
             return acts.SendMalformed(fault.malformed, fault.connection)
         case faults.UnknownMessageFault():

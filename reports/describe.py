@@ -106,7 +106,8 @@ def _words(event: ours.Event) -> str:
             return f"dial: upgrade asked for, {event.version} {event.method}, with {shown}"
         case server.UpgradeAnswered():
             name = f", {event.refusal}" if event.refusal else ""
-            return f"upgrade answered {event.status}{name}{_on_purpose(event.deliberate)}"
+            later = "" if event.retry_after_s is None else f", Retry-After: {event.retry_after_s:g}"
+            return f"upgrade answered {event.status}{name}{later}{_on_purpose(event.deliberate)}"
         case server.FrameReceived():
             problems = f"; refused: {'; '.join(event.problems)}" if event.problems else ""
             heard = "".join(

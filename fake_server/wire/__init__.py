@@ -24,6 +24,7 @@ from fake_server.wire.building import (
     voice_activity,
 )
 from fake_server.wire.inspection import invalid_reason, what_is
+from fake_server.wire.own import unsendable_reason
 from fake_server.wire.payload import journal_payload, journal_payload_sent
 from fake_server.wire.reading import (
     AudioChunk,
@@ -54,6 +55,7 @@ __all__ = [
     "tool_call_cancellation",
     "transcription",
     "truncate_reason",
+    "unsendable_reason",
     "usage_metadata",
     "vad_signal",
     "voice_activity",

@@ -13,6 +13,7 @@ from fake_server.quick import made_quickly
 from fake_server.refusals import find_refusal
 from fake_server.wire import hot
 from fake_server.wire.schema import (
+    ENUM_NUMBERS,
     ENUMS,
     MEMBERS,
     UNSUPPORTED_GENERATION_CONFIG,
@@ -290,13 +291,22 @@ class _Reader:
             return None
 
     def enum(self, member: Member, given: Any, path: str) -> Any:
-        """An enum's value: names as they are. One that only we do not know is a warning, like an unknown field."""
+        """An enum's value by its name: a number is read as the name that it stands for, as proto3 JSON does.
+
+        A name or a number that only we do not know is a warning, like an unknown field, and is kept as it came.
+        """
         type_text = f"type.googleapis.com/google.ai.generativelanguage.{self.version}.{member.type_name}"
-        if type(given) is not str and type(given) is not int:
+        if type(given) is int and -_BOUNDS[Kind.INT32] <= given < _BOUNDS[Kind.INT32]:
+            names = ENUM_NUMBERS.get(member.type_name, ())
+            if 0 <= given < len(names):
+                return names[given]
+        elif type(given) is not str:
             self.invalid(path, type_text, given)
             return None
-        if type(given) is str and given not in ENUMS[member.type_name]:
-            self.add("invalid_value", fatal=self.strict, path=path, type=type_text, value=f'"{given}"')
+        elif given in ENUMS[member.type_name]:
+            return given
+        shown = f'"{given}"' if type(given) is str else str(given)
+        self.add("invalid_value", fatal=self.strict, path=path, type=type_text, value=shown)
         return given
 
 

@@ -54,32 +54,61 @@ def camel_case(name: str) -> str:
     return re.sub(r"_([a-z0-9])", lambda found: found[1].upper(), name)
 
 
+_SENT_BY_CLIENTS: dict[str, tuple[str, ...]] = {
+    "Modality": ("MODALITY_UNSPECIFIED", "TEXT", "IMAGE", "AUDIO", "VIDEO"),
+    "Behavior": ("UNSPECIFIED", "BLOCKING", "NON_BLOCKING"),
+    "Scheduling": ("SCHEDULING_UNSPECIFIED", "SILENT", "WHEN_IDLE", "INTERRUPT"),
+    "StartSensitivity": ("START_SENSITIVITY_UNSPECIFIED", "START_SENSITIVITY_HIGH", "START_SENSITIVITY_LOW"),
+    "EndSensitivity": ("END_SENSITIVITY_UNSPECIFIED", "END_SENSITIVITY_HIGH", "END_SENSITIVITY_LOW"),
+    "ActivityHandling": ("ACTIVITY_HANDLING_UNSPECIFIED", "START_OF_ACTIVITY_INTERRUPTS", "NO_INTERRUPTION"),
+    "TurnCoverage": (
+        "TURN_COVERAGE_UNSPECIFIED",
+        "TURN_INCLUDES_ONLY_ACTIVITY",
+        "TURN_INCLUDES_ALL_INPUT",
+        "TURN_INCLUDES_AUDIO_ACTIVITY_AND_ALL_VIDEO",
+    ),
+}
+_SENT_BY_SERVERS: dict[str, tuple[str, ...]] = {
+    "ActivityType": ("ACTIVITY_START", "ACTIVITY_END"),
+    "VadSignalType": ("VAD_SIGNAL_TYPE_SOS", "VAD_SIGNAL_TYPE_EOS"),
+    "InteractionStatus": ("IN_PROGRESS", "IDLE", "REQUIRES_ACTION"),
+    "SpeechState": ("SPEECH", "NON_SPEECH"),
+    "MediaModality": ("TEXT", "AUDIO", "IMAGE", "VIDEO", "DOCUMENT"),
+    "TurnCompleteReason": (
+        "MALFORMED_FUNCTION_CALL",
+        "RESPONSE_REJECTED",
+        "NEED_MORE_INPUT",
+        "PROHIBITED_INPUT_CONTENT",
+        "IMAGE_PROHIBITED_INPUT_CONTENT",
+        "INPUT_TEXT_CONTAIN_PROMINENT_PERSON_PROHIBITED",
+        "INPUT_IMAGE_CELEBRITY",
+        "INPUT_IMAGE_PHOTO_REALISTIC_CHILD_PROHIBITED",
+        "INPUT_TEXT_NCII_PROHIBITED",
+        "INPUT_OTHER",
+        "INPUT_IP_PROHIBITED",
+        "BLOCKLIST",
+        "UNSAFE_PROMPT_FOR_IMAGE_GENERATION",
+        "GENERATED_IMAGE_SAFETY",
+        "GENERATED_CONTENT_SAFETY",
+        "GENERATED_AUDIO_SAFETY",
+        "GENERATED_VIDEO_SAFETY",
+        "GENERATED_CONTENT_PROHIBITED",
+        "GENERATED_CONTENT_BLOCKLIST",
+        "GENERATED_IMAGE_PROHIBITED",
+        "GENERATED_IMAGE_CELEBRITY",
+        "GENERATED_IMAGE_PROMINENT_PEOPLE_DETECTED_BY_REWRITER",
+        "GENERATED_IMAGE_IDENTIFIABLE_PEOPLE",
+        "GENERATED_IMAGE_MINORS",
+        "OUTPUT_IMAGE_IP_PROHIBITED",
+        "GENERATED_OTHER",
+        "MAX_REGENERATION_REACHED",
+    ),
+}
+
+ENUM_NUMBERS: Mapping[str, tuple[str, ...]] = MappingProxyType(dict(_SENT_BY_CLIENTS))
+"""Names of the enums that clients send, each at the place of its number in the proto: 0 first."""
 ENUMS: Mapping[str, frozenset[str]] = MappingProxyType(
-    {
-        "Modality": frozenset({"MODALITY_UNSPECIFIED", "TEXT", "IMAGE", "AUDIO", "VIDEO"}),
-        "Behavior": frozenset({"UNSPECIFIED", "BLOCKING", "NON_BLOCKING"}),
-        "Scheduling": frozenset({"SCHEDULING_UNSPECIFIED", "SILENT", "WHEN_IDLE", "INTERRUPT"}),
-        "StartSensitivity": frozenset(
-            {"START_SENSITIVITY_UNSPECIFIED", "START_SENSITIVITY_HIGH", "START_SENSITIVITY_LOW"}
-        ),
-        "EndSensitivity": frozenset({"END_SENSITIVITY_UNSPECIFIED", "END_SENSITIVITY_HIGH", "END_SENSITIVITY_LOW"}),
-        "ActivityHandling": frozenset(
-            {"ACTIVITY_HANDLING_UNSPECIFIED", "START_OF_ACTIVITY_INTERRUPTS", "NO_INTERRUPTION"}
-        ),
-        "TurnCoverage": frozenset(
-            {
-                "TURN_COVERAGE_UNSPECIFIED",
-                "TURN_INCLUDES_ONLY_ACTIVITY",
-                "TURN_INCLUDES_ALL_INPUT",
-                "TURN_INCLUDES_AUDIO_ACTIVITY_AND_ALL_VIDEO",
-            }
-        ),
-        "ActivityType": frozenset({"ACTIVITY_START", "ACTIVITY_END"}),
-        "VadSignalType": frozenset({"VAD_SIGNAL_TYPE_SOS", "VAD_SIGNAL_TYPE_EOS"}),
-        "InteractionStatus": frozenset({"IN_PROGRESS", "IDLE", "REQUIRES_ACTION"}),
-        "SpeechState": frozenset({"SPEECH", "NON_SPEECH"}),
-        "MediaModality": frozenset({"TEXT", "AUDIO", "IMAGE", "VIDEO", "DOCUMENT"}),
-    }
+    {name: frozenset(values) for name, values in (_SENT_BY_CLIENTS | _SENT_BY_SERVERS).items()}
 )
 """Values of the enums that are looked at."""
 
@@ -288,7 +317,7 @@ _SERVER: dict[str, dict[str, str]] = {
         "groundingMetadata": "json",
         "urlContextMetadata": "json",
         "waitingForInput": "bool",
-        "turnCompleteReason": "string",
+        "turnCompleteReason": "enum TurnCompleteReason",
         "interactionStatus": "enum InteractionStatus",
         "speechState": "enum SpeechState",
     },

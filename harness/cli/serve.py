@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from fake_server.behaviour import Behaviour
     from fake_server.serving import Address
 
+_COUNT = click.IntRange(min=1)
+
 
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at.")
@@ -23,6 +25,11 @@ if TYPE_CHECKING:
 @click.option("--model", default=None, help="Model id to serve.")
 @click.option("--dialect", type=click.Choice(["google", "article"]), default="google", help="Of the token calls.")
 @click.option("--seed", type=int, default=0, help="What keys and tokens are drawn from.")
+@click.option("--max-connections", type=_COUNT, default=None, help="Connections open at once.  [default: 1000]")
+@click.option("--max-sessions", type=_COUNT, default=None, help="Live sessions at once.  [default: no limit]")
+@click.option("--max-tokens", type=_COUNT, default=None, help="Tokens known at once.  [default: 10000]")
+@click.option("--max-handles", type=_COUNT, default=None, help="Resumption handles known at once.  [default: 50000]")
+@click.option("--max-frame-bytes", type=_COUNT, default=None, help="Size of one client frame.  [default: 16777216]")
 @click.option(
     "--proxy",
     type=click.Choice(["auto", "toxiproxy", "builtin"]),
@@ -31,7 +38,20 @@ if TYPE_CHECKING:
     default=None,
     help="Put a link that can fail before each port, on ports of its own; faults are then typed in.  [alone: auto]",
 )
-def serve(host: str, port: int, tls_port: int, model: str | None, dialect: str, seed: int, proxy: str | None) -> int:
+def serve(
+    host: str,
+    port: int,
+    tls_port: int,
+    model: str | None,
+    dialect: str,
+    seed: int,
+    max_connections: int | None,
+    max_sessions: int | None,
+    max_tokens: int | None,
+    max_handles: int | None,
+    max_frame_bytes: int | None,
+    proxy: str | None,
+) -> int:
     """Run the fake Live API server until Ctrl-C: prints its addresses, what SDKs need, and a live log.
 
     With --proxy a fault is typed in as a scenario has it, one a line: `network: blackhole, for: 8s`, `network: cut`,
@@ -39,9 +59,18 @@ def serve(host: str, port: int, tls_port: int, model: str | None, dialect: str, 
     """
     # The server's libraries are slow to import.
     from fake_server.behaviour import DEFAULT_MODEL, Behaviour
-    from fake_server.serving import Address
+    from fake_server.serving import Address, keeping
 
-    behaviour = Behaviour(model=model or DEFAULT_MODEL, dialect=cast("Literal['google', 'article']", dialect))
+    behaviour = keeping(
+        Behaviour(model=model or DEFAULT_MODEL, dialect=cast("Literal['google', 'article']", dialect)),
+        {
+            "connections": max_connections,
+            "sessions": max_sessions,
+            "tokens": max_tokens,
+            "handles": max_handles,
+            "frame-bytes": max_frame_bytes,
+        },
+    )
     address = Address(host, port, tls_port)
     try:
         if proxy is None:

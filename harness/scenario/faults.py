@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
@@ -9,6 +10,7 @@ from pydantic import BaseModel, BeforeValidator, Discriminator, Field, Tag, fiel
 from pydantic_core.core_schema import ValidationInfo
 
 from fake_server.refusals import REFUSALS
+from fake_server.wire import unsendable_reason
 from harness.problems import rule_broken, unknown_word
 from harness.proxy.port import INSTANT, Direction, FaultKind, Scope
 from harness.scenario.base import BytesPerSecond, Seconds, SecondsOrNone, Strict, positive, tag_by_class
@@ -204,6 +206,46 @@ class CancelToolCallFault(_OnConnection, _Once):
     server: Literal["cancel_tool_call"]
 
 
+class MessageFault(_OnConnection, _Once):
+    """Send just this message, once, in the service's name: for what no turn of the fake brings.
+
+    The fake does not act on it: no close follows a goAway, and no answer to a toolCall is awaited.
+    """
+
+    server: Literal["message"]
+    message: dict[str, Any]
+    """As it stands on the wire, in camelCase: `{serverContent: {waitingForInput: true}}`."""
+
+    @field_validator("message")
+    @classmethod
+    def _could_be_sent(cls, message: dict[str, Any]) -> dict[str, Any]:
+        reason = unsendable_reason(message)
+        if reason is not None:
+            path, _, rule = reason.partition(": ")
+            at = _place_in(message, path)
+            told = rule if at else reason
+            raise rule_broken(
+                f"the service could not send this: {told}; correct it, "
+                "or take `server: malformed` or `server: unknown_message` for what no service sends",
+                at=at,
+                key=rule.startswith("no such field"),
+            )
+        return message
+
+
+def _place_in(message: Mapping[str, Any], path: str) -> tuple[str | int, ...]:
+    """Where `serverContent.modelTurn.parts[0]` stands in the message; empty when it leads nowhere."""
+    place: list[str | int] = []
+    node: Any = message
+    for name, index in re.findall(r"([^.\[\]]+)|\[(\d+)\]", path):
+        part = int(index) if index else name
+        if not (part in node if isinstance(node, Mapping) else isinstance(node, list) and part in range(len(node))):
+            return ()
+        place.append(part)
+        node = node[part]
+    return tuple(place)
+
+
 class MalformedFault(_OnConnection, _Once):
     """Send a frame that no service would send."""
 
@@ -301,6 +343,7 @@ _SERVER: Mapping[str, type[ServerFault]] = {
     "interrupt": InterruptFault,
     "tool_call": ToolCallFault,
     "cancel_tool_call": CancelToolCallFault,
+    "message": MessageFault,
     "malformed": MalformedFault,
     "unknown_message": UnknownMessageFault,
     "slow_pong": SlowPongFault,
@@ -371,6 +414,7 @@ Fault: TypeAlias = Annotated[
     | Annotated[InterruptFault, Tag("<server.interrupt>")]
     | Annotated[ToolCallFault, Tag("<server.tool_call>")]
     | Annotated[CancelToolCallFault, Tag("<server.cancel_tool_call>")]
+    | Annotated[MessageFault, Tag("<server.message>")]
     | Annotated[MalformedFault, Tag("<server.malformed>")]
     | Annotated[UnknownMessageFault, Tag("<server.unknown_message>")]
     | Annotated[SlowPongFault, Tag("<server.slow_pong>")]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from harness.problems import Path, Problem
-from harness.scenario.faults import Fault
+from fake_server.wire import unsendable_reason
+from harness.problems import Path, Problem, dotted
+from harness.scenario.faults import Fault, MessageFault
 from harness.scenario.model import Ask, Do, HangUp, Say, Scenario, Speak, Teach, Until
 
 
@@ -22,12 +23,21 @@ def faults_of(scenario: Scenario) -> Iterator[tuple[Path, Fault]]:
 
 def problems_of(scenario: Scenario) -> list[Problem]:
     """Whatever cannot be meant so."""
-    return [*_empty(scenario), *_story(scenario)]
+    return [*_empty(scenario), *_story(scenario), *_of_the_other_service(scenario)]
 
 
 def _empty(scenario: Scenario) -> Iterator[Problem]:
     if not scenario.story and not scenario.timeline:
         yield Problem((), "nothing happens in this scenario; give it a `story`, or at least a `timeline`")
+
+
+def _of_the_other_service(scenario: Scenario) -> Iterator[Problem]:
+    service = scenario.session.profile
+    for path, fault in faults_of(scenario):
+        reason = unsendable_reason(fault.message, service) if isinstance(fault, MessageFault) else None
+        if reason is not None:
+            text = f"the service of `profile: {service}` could not send this: {reason}"
+            yield Problem((*path, "message"), f"{dotted((*path, 'message'))}: {text}; correct it, or the profile")
 
 
 def _story(scenario: Scenario) -> Iterator[Problem]:

@@ -458,7 +458,7 @@ def test_a_document_that_leaks_an_exception(monkeypatch: Patch) -> None:
     real = wire.parse_client_frame
 
     def careless(data: bytes | str, **how: Any) -> wire.ClientFrame:
-        """Takes every enum for a name, though proto3 JSON may give its number."""
+        """Takes every enum for a name, though proto3 JSON may give a number that we have no name for."""
         frame = real(data, **how)
         config = frame.body.get("generationConfig") or {}
         assert all(isinstance(one.lower(), str) for one in config.get("responseModalities") or ())

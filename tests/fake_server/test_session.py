@@ -17,8 +17,9 @@ from fake_server.behaviour import (
     TokenRules,
 )
 from fake_server.effects import Abort, Close, EchoClose, Effect, HangUp, Pong, SendRaw, Tell
-from fake_server.events import HandlePresented, SessionStarted
+from fake_server.events import HandlePresented, SessionStarted, UpgradeAnswered
 from fake_server.moves import PHASE_MOVES, TALK_MOVES, Cue, IllegalMoveError, Phase, Step, Talk, move
+from fake_server.profiles import match_live_path
 from fake_server.refusals import find_refusal
 from fake_server.service import ActError
 from tests.fake_server.house import CONSTRAINED, PLAIN, QUICK, SPOKEN, TOOLS, Caller, House
@@ -475,6 +476,31 @@ def test_ordered_refusals_hit_the_dials_they_name() -> None:
     assert poor.closes() == [(1011, "quota")]
     house.lift(quota)
     assert house.dial().set_up().session.live
+
+
+@pytest.mark.parametrize("given", [[3], [1]])
+def test_a_modality_given_by_its_number_is_judged_by_its_name(given: list[int]) -> None:
+    by_number, by_name = House(), House()
+    name = {3: "AUDIO", 1: "TEXT"}[given[0]]
+    numbered = by_number.dial().set_up(generationConfig={"responseModalities": given})
+    named = by_name.dial().set_up(generationConfig={"responseModalities": [name]})
+    assert numbered.session.live is named.session.live is (name == "AUDIO")
+    assert numbered.closes() == named.closes()
+
+
+@pytest.mark.parametrize("retry_after_s", [None, 2.5])
+def test_a_refusal_by_http_tells_of_its_retry_after(retry_after_s: float | None) -> None:
+    house = House()
+    path = match_live_path(PLAIN)
+    assert path is not None
+
+    def answer() -> UpgradeAnswered:
+        _, answered, _ = house.control.upgrade(path, socket=1, listener="live", presented=(), now_s=0.0)
+        return answered
+
+    house.act(acts.Refuse("http_503", retry_after_s=retry_after_s))
+    assert answer() == UpgradeAnswered(1, 503, "http_503", True, retry_after_s)
+    assert answer() == UpgradeAnswered(2, 101, None, False, None)
 
 
 def test_acts_with_nothing_to_act_on_say_so() -> None:

@@ -53,6 +53,7 @@ ACTS: tuple[acts.Act, ...] = (
     acts.CancelTool(),
     acts.SendMalformed("two_documents"),
     acts.SendUnknown(),
+    acts.SendMessage({"serverContent": {"turnComplete": True, "turnCompleteReason": "NEED_MORE_INPUT"}}),
     acts.SlowPong(1.0),
     acts.Refuse("session_not_found", only="resume"),
     acts.Refuse("quota"),
@@ -336,7 +337,7 @@ def _message(type_name: str, depth: int) -> st.SearchStrategy[Any]:
 
 def _member(member: Member, depth: int) -> st.SearchStrategy[Any]:
     if member.kind is Kind.ENUM:
-        one: st.SearchStrategy[Any] = st.sampled_from([*sorted(ENUMS[member.type_name]), "NOVEL", 0, 2])
+        one: st.SearchStrategy[Any] = st.sampled_from([*sorted(ENUMS[member.type_name]), "NOVEL", 0, 2, 99])
     elif member.kind is Kind.MESSAGE:
         one = _message(member.type_name, depth - 1)
     else:

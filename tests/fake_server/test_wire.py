@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from fake_server import wire
 from fake_server.labels import Labels
-from fake_server.wire.schema import ENUMS, MEMBERS, Kind, Member, camel_case, snake_case
+from fake_server.wire.schema import ENUM_NUMBERS, ENUMS, MEMBERS, Kind, Member, camel_case, snake_case
 
 # ---- any message of the protocol, and any way of spelling it
 
@@ -48,7 +48,8 @@ def scalars(draw: st.DrawFn, kind: Kind, enum: str) -> Written:
         return Written(draw(st.sampled_from([text, text.rstrip("=")])), data)
     if kind is Kind.ENUM:
         name = draw(st.sampled_from(sorted(ENUMS[enum])))
-        return Written(name, name)
+        numbers = [ENUM_NUMBERS[enum].index(name)] if enum in ENUM_NUMBERS else []
+        return Written(draw(st.sampled_from([name, *numbers])), name)
     if kind is Kind.JSON:
         free = draw(PLAIN_JSON)
         return Written(free, free)
@@ -320,6 +321,51 @@ def test_a_value_that_only_we_do_not_know_is_kept_with_a_warning() -> None:
     assert frame.fatal is None
     assert len(frame.problems) == 1
     assert frame.body["generationConfig"]["responseModalities"] == ["SMELL"]
+
+
+def test_an_enum_is_read_by_its_number_too() -> None:
+    setup = {
+        "generationConfig": {"responseModalities": [3]},
+        "realtimeInputConfig": {
+            "activity_handling": 2,
+            "automaticActivityDetection": {"startOfSpeechSensitivity": 2, "endOfSpeechSensitivity": 0},
+        },
+        "tools": [{"functionDeclarations": [{"name": "f", "behavior": 2}]}],
+    }
+    frame = wire.parse_client_frame(orjson.dumps({"setup": setup}), unknown_fields="refuse")
+    assert frame.problems == ()
+    assert frame.body["generationConfig"]["responseModalities"] == ["AUDIO"]
+    assert frame.body["realtimeInputConfig"] == {
+        "activityHandling": "NO_INTERRUPTION",
+        "automaticActivityDetection": {
+            "startOfSpeechSensitivity": "START_SENSITIVITY_LOW",
+            "endOfSpeechSensitivity": "END_SENSITIVITY_UNSPECIFIED",
+        },
+    }
+    assert frame.body["tools"][0]["functionDeclarations"][0]["behavior"] == "NON_BLOCKING"
+
+
+@pytest.mark.parametrize("number", [5, -1, 2**31 - 1])
+def test_a_number_that_only_we_do_not_know_is_treated_as_a_name_that_we_do_not_know(number: int) -> None:
+    data = orjson.dumps({"setup": {"generationConfig": {"responseModalities": [number]}}})
+    text = (
+        "Invalid value at 'setup.generation_config.response_modalities[0]' "
+        f"(type.googleapis.com/google.ai.generativelanguage.v1beta.Modality), {number}"
+    )
+    warned = wire.parse_client_frame(data)
+    assert [(problem.text, problem.fatal) for problem in warned.problems] == [(text, False)]
+    assert warned.body["generationConfig"]["responseModalities"] == [number]
+    refused = wire.parse_client_frame(data, unknown_fields="refuse")
+    assert refused.fatal is not None
+    assert refused.fatal.text == text
+
+
+@pytest.mark.parametrize("value", [2**31, True, 1.5, {}])
+def test_what_is_neither_a_name_nor_an_int32_is_no_value_of_an_enum(value: object) -> None:
+    frame = wire.parse_client_frame(orjson.dumps({"setup": {"generationConfig": {"responseModalities": [value]}}}))
+    assert frame.fatal is not None
+    assert frame.fatal.refusal == "invalid_value"
+    assert frame.body["generationConfig"]["responseModalities"] == []
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,6 @@ OPEN_TURN = "a turn never ended though its connection did"
 STATE = "a connection is in a state that it cannot be in"
 OUTLIVED = "a session outlived its token"
 
-_SILENT = (Phase.DETACHED, Phase.ENDED)
 _FINISHED = {Close: (Tell, Pong, HangUp, Abort), EchoClose: (Tell, HangUp, Abort), HangUp: (Tell,), Abort: (Tell,)}
 """What may still be done after each."""
 
@@ -207,7 +206,8 @@ class Witness:
         for caller in self.house.callers:
             session, seen = caller.session, self.of(caller)
             assert session.phase in Phase, STATE
-            assert session.phase not in _SILENT or session.next_deadline_s == float("inf"), STATE
+            assert session.phase is not Phase.ENDED or session.next_deadline_s == float("inf"), STATE
+            assert session.phase is not Phase.DETACHED or session.next_deadline_s < float("inf"), STATE
             assert (session.phase is Phase.LIVE) <= (seen.session != ""), STATE
             assert (session.phase is Phase.CLOSING) <= (seen.finished is Close), STATE
             if session.phase is Phase.ENDED:

@@ -6,7 +6,7 @@ import pytest
 
 from harness.errors import UserMistake
 from harness.hand_testing import parse_fault
-from harness.scenario.faults import GoAwayFault, NetworkFault
+from harness.scenario.faults import GoAwayFault, MessageFault, NetworkFault
 
 
 def test_a_fault_is_typed_as_a_scenario_has_it_with_or_without_braces() -> None:
@@ -17,6 +17,9 @@ def test_a_fault_is_typed_as_a_scenario_has_it_with_or_without_braces() -> None:
     warning = parse_fault("server: go_away, time_left: 5s")
     assert isinstance(warning, GoAwayFault)
     assert warning.time_left == 5.0
+    own = parse_fault("server: message, message: {serverContent: {waitingForInput: true}}")
+    assert isinstance(own, MessageFault)
+    assert own.message == {"serverContent": {"waitingForInput": True}}
 
 
 @pytest.mark.parametrize(
@@ -24,6 +27,7 @@ def test_a_fault_is_typed_as_a_scenario_has_it_with_or_without_braces() -> None:
     [
         ("network: blakhole", 'did you mean "blackhole"'),
         ("network: stall, for: 8", "has no unit"),
+        ("server: message, message: {serverContent: {waitingForInput: false}}", "serverContent.waitingForInput"),
         ("cut", "cut"),
         ("network: [", "not valid YAML"),
         ("client: suspend", "no program here"),

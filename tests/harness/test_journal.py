@@ -20,7 +20,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fake_server.clock import SteppingClock, SystemClock
-from fake_server.events import Credential, FrameReceived, FrameSent, SpeechRange, TokenMinted, UpgradeReceived
+from fake_server.events import (
+    Credential,
+    FrameReceived,
+    FrameSent,
+    SpeechRange,
+    TokenMinted,
+    UpgradeAnswered,
+    UpgradeReceived,
+)
 from harness.journal.events import (
     ClientOutput,
     Entry,
@@ -150,6 +158,14 @@ def test_an_unknown_kind_is_kept_as_it_is(kind: object) -> None:
     assert decode_event({"n": 3, "t": 1.5, "kind": kind, "x": 1}) == UnknownEvent(
         kind if kind == str(kind) else "", {"x": 1}
     )
+
+
+def test_a_journal_from_before_a_field_was_added_is_read_with_its_default() -> None:
+    answered = UpgradeAnswered(1, 503, "http_503", True, 2.5)
+    line = line_of(answered)
+    assert decode_event(line) == answered
+    del line["retry_after_s"]
+    assert decode_event(line) == UpgradeAnswered(1, 503, "http_503", True, None)
 
 
 def test_a_missing_field_or_a_wrong_type_is_never_guessed() -> None:

@@ -82,6 +82,21 @@ def test_a_mistake_common_to_all_variants_is_told_once() -> None:
     assert message.startswith("f.yaml:15:12: story[1].speak: 6 has no unit")
 
 
+def test_a_message_that_no_service_sends_is_told_where_it_is_wrong() -> None:
+    head = "scenario: s\ntitle: t\nvariants: {a: {state: SPEECH}, b: {state: LOUD}}\nstory:\n  - do:\n"
+    text = f"{head}      server: message\n      message:\n        serverContent: "
+    (state,) = mistakes(f"{text}{{speechState: $state}}\n")
+    assert state.startswith("f.yaml:3:43: story[0].do.message.serverContent.speechState: the service could not send")
+    assert "take `server: malformed` or `server: unknown_message`" in state
+    one = text.replace("variants: {a: {state: SPEECH}, b: {state: LOUD}}", "why: w")
+    (unknown,) = mistakes(f"{one}{{speechstate: SPEECH}}\n")
+    assert unknown.startswith("f.yaml:8:25: story[0].do.message.serverContent.speechstate: the service could not send")
+    (nested,) = mistakes(f"{one}{{modelTurn: {{parts: [{{text: a}}, {{text: 3}}]}}}}\n")
+    assert nested.startswith("f.yaml:8:63: story[0].do.message.serverContent.modelTurn.parts[1].text: the service")
+    (other,) = mistakes(one.replace("serverContent: ", "usageMetadata: {trafficType: ON_DEMAND}\n"))
+    assert other.startswith("f.yaml:8:9: story[0].do.message: the service of `profile: developer` could not send")
+
+
 def test_references_and_values_of_variants_must_meet() -> None:
     assert mistakes(CONTRACT_EXAMPLE.replace("dies:     {fault:", "dies:     {fualt:")) == (
         "f.yaml:10:14: variants.dies.fualt: nothing refers to it; write $fualt where its value belongs",

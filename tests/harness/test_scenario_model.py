@@ -18,6 +18,7 @@ from harness.scenario.events import EVENTS, connection_of, matches
 from harness.scenario.faults import Fault, NetworkFault
 from harness.scenario.model import AtMost, Do, HangUp, Scenario, Speak, Step, Until
 from harness.scenario.moments import When
+from harness.scenario.sense import problems_of
 
 FAULTS: TypeAdapter[Fault] = TypeAdapter(Fault)
 STEPS: TypeAdapter[Step] = TypeAdapter(Step)
@@ -51,6 +52,7 @@ def problems(**parts: Any) -> list[str]:
         ({"server": "interrupt"}, faults.InterruptFault, "server.interrupt", None),
         ({"server": "tool_call", "name": "f"}, faults.ToolCallFault, "server.tool_call", None),
         ({"server": "cancel_tool_call"}, faults.CancelToolCallFault, "server.cancel_tool_call", None),
+        ({"server": "message", "message": {"serverContent": {}}}, faults.MessageFault, "server.message", None),
         ({"server": "malformed", "malformed": "truncated"}, faults.MalformedFault, "server.malformed", None),
         ({"server": "unknown_message"}, faults.UnknownMessageFault, "server.unknown_message", None),
         ({"server": "slow_pong", "delay": "25s", "for": "60s"}, faults.SlowPongFault, "server.slow_pong", 60.0),
@@ -105,6 +107,8 @@ def test_instant_network_faults_may_not(kind: str) -> None:
         ({"server": "refusal", "refusal": "qouta"}, 'did you mean "quota"?'),
         ({"server": "close", "for": "2s"}, "unknown key `for`"),
         ({"server": "update", "for": "2s"}, "lasts no time"),
+        ({"server": "message"}, "lacks `message`"),
+        ({"server": "message", "message": {"serverContent": {}}, "for": "2s"}, "unknown key `for`"),
         ({"tokens": "fail", "with": 200}, "is no way to fail"),
         ({"client": "restart", "for": "2s"}, "lasts no time"),
         ({"network": "cut", "server": "abort"}, "a fault is one thing"),
@@ -118,6 +122,22 @@ def test_instant_network_faults_may_not(kind: str) -> None:
 def test_a_wrong_fault_says_what_is_right(fault: object, expected: str) -> None:
     (message,) = problems(story=[{"do": fault}])
     assert expected in message
+
+
+@pytest.mark.parametrize("service", ["developer", "vertex"])
+def test_a_message_that_the_other_service_sends_is_out_of_place(service: str) -> None:
+    names = {"developer": "responseTokenCount", "vertex": "candidatesTokenCount"}
+    usage = {service: {names[service]: 3, "totalTokenCount": 3} for service in names}
+    found = scenario_problems(usage[service], service)
+    other = "vertex" if service == "developer" else "developer"
+    assert found == []
+    (message,) = scenario_problems(usage[service], other)
+    assert message.startswith(f"story[0].do.message: the service of `profile: {other}` could not send this: usageMeta")
+
+
+def scenario_problems(usage: dict[str, Any], profile: str) -> list[str]:
+    fault = {"server": "message", "message": {"usageMetadata": usage}}
+    return [one.message for one in problems_of(scenario(session={"profile": profile}, story=[{"do": fault}]))]
 
 
 def test_steps_are_known_by_their_verb() -> None:

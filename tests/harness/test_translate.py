@@ -45,6 +45,10 @@ ACTS = [
     ({"server": "interrupt"}, acts.Interrupt()),
     ({"server": "tool_call", "name": "f"}, acts.CallTool("f")),
     ({"server": "cancel_tool_call"}, acts.CancelTool()),
+    (
+        {"server": "message", "message": {"serverContent": {"waitingForInput": True}}, "connection": 2},
+        acts.SendMessage({"serverContent": {"waitingForInput": True}}, 2),
+    ),
     ({"server": "malformed", "malformed": "truncated"}, acts.SendMalformed("truncated")),
     ({"server": "unknown_message"}, acts.SendUnknown()),
     ({"server": "slow_pong", "delay": "25s", "for": "60s"}, acts.SlowPong(25.0, 60.0)),

@@ -11,9 +11,10 @@ from types import ModuleType
 
 import pytest
 
+from fake_server.events import UpgradeAnswered
 from harness.policy import ClientProfile
 from harness.verdict import CheckStatus, ExitCode, Finding, Level, RunStatus
-from reports.describe import Lane
+from reports.describe import Lane, describe
 from reports.html import MOST_EVENTS, choose_entries, render_report
 from reports.index import render_index
 from reports.model import build_timeline
@@ -157,6 +158,15 @@ def test_the_timeline_of_the_tunnel(sample: ModuleType) -> None:
         span.kind: (span.start_s, span.end_s) for span in timeline.spans if span.lane is Lane.SPEECH and span.row == 0
     }
     assert speech == {"spoken": (3.0, 9.0), "doubled": (4.8, 5.0), "lost": (6.0, 9.0)}
+
+
+def test_a_refused_upgrade_says_when_to_come_again() -> None:
+    refused = "upgrade answered 429, http_429"
+    assert describe(UpgradeAnswered(1, 429, "http_429", True)) == f"{refused} (the scenario's doing)"
+    assert (
+        describe(UpgradeAnswered(1, 429, "http_429", True, 2.5))
+        == f"{refused}, Retry-After: 2.5 (the scenario's doing)"
+    )
 
 
 def test_a_journal_cut_in_its_midst_draws_what_is_there(sample: ModuleType) -> None:
