@@ -79,6 +79,8 @@ def serve(
             serve_until_interrupted(behaviour, address, seed)
         else:
             _serve_behind_links(behaviour, address, seed, cast("Literal['auto', 'toxiproxy', 'builtin']", proxy))
+    except BrokenPipeError:
+        raise  # whoever read the log has left
     except OSError as error:
         raise HarnessFault(
             f"cannot listen at {host}: {error.strerror or error}; choose another address or port, or port 0"
