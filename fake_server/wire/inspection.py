@@ -86,8 +86,9 @@ def invalid_reason(
             return None
         if len(message) == 2 and "usageMetadata" in message:
             usage = message["usageMetadata"]
-            wrong = None if _is_usual_usage(usage) else _message("UsageMetadata", usage, "usageMetadata", service)
-            return wrong or _usage(usage, service)
+            if _is_usual_usage(usage, service):
+                return None
+            return _message("UsageMetadata", usage, "usageMetadata", service) or _usage(usage, service)
     return _message("ServerMessage", message, "", service) or _combination(message, service)
 
 
@@ -123,28 +124,41 @@ def _is_usual_turn(turn: Any) -> bool:
     return type(data) is str and len(data) % 4 == 0 and data != "" and data.isascii()
 
 
-_USAGE_COUNTS = frozenset({"promptTokenCount", "responseTokenCount", "candidatesTokenCount", "totalTokenCount"})
-_USAGE_DETAILS = frozenset({"promptTokensDetails", "responseTokensDetails", "candidatesTokensDetails"})
+_PROMPT = ("promptTokenCount", "promptTokensDetails")
+_USUAL_COUNTS = {
+    "developer": (_PROMPT, ("responseTokenCount", "responseTokensDetails")),
+    "vertex": (_PROMPT, ("candidatesTokenCount", "candidatesTokensDetails")),
+}
 _MEDIA = ENUMS["MediaModality"]
 
 
-def _is_usual_usage(usage: Any) -> bool:
+def _is_usual_usage(usage: Any, service: str) -> bool:
+    """Prompt and answer, each with what it is made of, and their sum, all of it right; False: let the table decide."""
     if type(usage) is not dict:
         return False
-    for key, value in usage.items():
-        if key in _USAGE_COUNTS:
-            if type(value) is not int or not value:
-                return False
-        elif key in _USAGE_DETAILS and type(value) is list and value:
-            for detail in value:
-                if type(detail) is not dict or len(detail) != 2 or detail.get("modality") not in _MEDIA:
-                    return False
-                count = detail.get("tokenCount")
-                if type(count) is not int or not count:
-                    return False
-        else:
+    total = 0
+    expected = 1
+    for count_name, details_name in _USUAL_COUNTS[service]:
+        count = usage.get(count_name)
+        if count is None:
+            continue
+        details = usage.get(details_name)
+        if type(count) is not int or type(details) is not list or not details:
             return False
-    return True
+        left = count
+        for detail in details:
+            if type(detail) is not dict or len(detail) != 2 or detail.get("modality") not in _MEDIA:
+                return False
+            tokens = detail.get("tokenCount")
+            if type(tokens) is not int or not tokens:
+                return False
+            left -= tokens
+        if left or not count:
+            return False
+        total += count
+        expected += 2
+    in_all = usage.get("totalTokenCount")
+    return type(in_all) is int and in_all == total != 0 and len(usage) == expected
 
 
 def _combination(message: Mapping[str, Any], service: str) -> str | None:

@@ -78,8 +78,9 @@ class FrameOrder:
                 return None  # what comes in thousands
             reason = self._content(content)
         if len(message) > 1 or not content:
-            for key, judge in _OTHERS.items():
-                if key in message:
+            for key in message:
+                judge = _OTHERS.get(key)
+                if judge is not None:
                     reason = judge(self, message[key]) or reason
         return reason
 

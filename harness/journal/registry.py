@@ -43,11 +43,12 @@ def encode_lines(entries: Iterable[Entry]) -> bytes:
         except TypeError:
             body = _encode_slowly(event)
         lines.append(b'{"n":%d,"t":%.6f,%b%b' % (entry.n, entry.t, _KIND_PREFIX[type(event)], body[1:]))
-    content = b"\n".join(lines)
-    if content.count(b"\n") >= len(lines) or b"\r" in content:
+    content = b"".join(lines)
+    if b"\n" in content or b"\r" in content:
         # A raw line break in JSON is white space between tokens (pretty-printed frames are spliced in as they came).
-        content = b"\n".join([line.replace(b"\n", b" ").replace(b"\r", b" ") for line in lines])
-    return content + b"\n"
+        lines = [line.replace(b"\n", b" ").replace(b"\r", b" ") for line in lines]
+    lines.append(b"")
+    return b"\n".join(lines)
 
 
 def _prefix(cls: type) -> bytes:
