@@ -2,6 +2,9 @@
 
     python benchmarks/journalled_server.py MODEL AUDIO_S JOURNAL
 
+One thing is different: there is no gate, so that frames which are ready together are written in one piece. A run of the
+harness writes each by itself, since a scenario may act between any two of them.
+
 Nothing is paced: the model answers at once. Port and API key are the first line of its output.
 """
 
